@@ -1,0 +1,7 @@
+// Package cdc holds the words that every step of schoolbell speaks: what the log
+// says (LSN, Table, Value, Row, Change, Tx, Snapshot) and what it means (ID,
+// Position, Event, Audience).
+//
+// It holds no behaviour beyond reading and writing these words, starts nothing,
+// and imports nothing of ours.
+package cdc

@@ -1,0 +1,57 @@
+package cdc
+
+import (
+	"iter"
+	"time"
+)
+
+// Tx is one committed transaction. Its changes are read from the connection while
+// they are iterated, so a transaction may be larger than the memory.
+type Tx struct {
+	XID        uint32
+	Commit     LSN       // position of the commit record: Begin.FinalLSN = Commit.CommitLSN
+	CommitTime time.Time // by the server's clock; now and then these go backwards
+
+	// Changes yields the transaction's row changes once, in the log's order. After
+	// an error it yields nothing more, and the transaction must be dropped.
+	Changes iter.Seq2[*Change, error]
+
+	// End is the position after the transaction: where to resume, and what to
+	// confirm. It is known only when Changes has been exhausted without an error.
+	End LSN
+}
+
+// Source names where positions come from. Positions of different sources cannot
+// be compared.
+type Source struct {
+	System   string // pg_control_system().system_identifier
+	Timeline int32
+	Database string
+	Slot     string
+}
+
+// Snapshot is the database, whole, as it was at one position.
+type Snapshot struct {
+	Source Source
+	At     LSN       // consistent_point of the slot: the stream continues here
+	Time   time.Time // the server's clock when the snapshot was taken
+	// Rows yields all rows, table by table in the order the tables were asked for.
+	// A row is valid only until the next one is read. After an error the snapshot
+	// must be dropped: it cannot be had twice.
+	Rows iter.Seq2[Row, error]
+}
+
+// TableSpec asks for some columns of a table. The columns of the replica identity
+// come with them, asked for or not.
+type TableSpec struct {
+	Schema  string
+	Name    string
+	Columns []string
+}
+
+// Checkpoint is how far a sink has come: everything before Applied, as Source
+// numbers it, is in it.
+type Checkpoint struct {
+	Source  Source
+	Applied LSN
+}
