@@ -1,0 +1,128 @@
+// Package metrics holds every Prometheus instrument of schoolbell, in one place.
+//
+// Two ways lead in. Live state that somebody keeps anyway (the lag, the slot, the
+// size of the store) is read when Prometheus scrapes, through the functions in
+// Sources. What only its doer sees (a frame written, a session closed, how long
+// something took) is told by calling a method. One way leads out: Handler, the
+// page that Prometheus reads.
+//
+// # Promises
+//
+//   - The page passes promlint: base units, names by the rules, every Help a
+//     sentence.
+//   - Every label value is known beforehand and stands on the page with zero
+//     before it first happens, so that a rate over it is right from the first
+//     event. A value nobody foresaw is counted as "other": what comes from
+//     outside cannot grow the page.
+//   - No label names a person.
+//
+// All methods may be called from any goroutine. The package starts none, keeps
+// its own registry, and imports nothing of ours: serve hands everything in.
+package metrics
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// prefix stands before every name of ours.
+const prefix = "schoolbell_"
+
+// Info is what does not change while the process runs.
+type Info struct {
+	Version   string // of this binary
+	Revision  string // commit that it was built from
+	GoVersion string
+
+	Profile     string // name of the profile
+	ProfileHash string // changes when the profile's meaning does
+	Slot        string
+	Publication string
+
+	Tables []string // all tables that the profile reads; the values of the label "table"
+}
+
+// Metrics are the instruments. Make one with New.
+type Metrics struct {
+	registry *prometheus.Registry
+
+	apply    prometheus.Histogram
+	delivery prometheus.Histogram
+
+	sessions   gauges
+	handshakes counters
+	closes     counters
+	sent       counters
+	sentBytes  counters
+	received   counters
+}
+
+// New makes the instruments. A source that is nil reads as its zero value.
+func New(info Info, sources Sources) *Metrics {
+	m := &Metrics{registry: prometheus.NewRegistry()}
+	m.registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	m.registerInfo(info)
+	m.registerSources(info, sources)
+	m.registerTold()
+	return m
+}
+
+// Handler serves the page: text, OpenMetrics, or protobuf with the native
+// histograms, as the scraper asks.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
+}
+
+// registerTold makes the instruments behind the methods.
+func (m *Metrics) registerTold() {
+	m.apply = m.histogram("projection_apply_seconds",
+		"Time to fold a transaction into the shadow and to commit it to the store.",
+		0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1, 5, 10, 60)
+	m.delivery = m.histogram("delivery_seconds",
+		"Time from an event's commit, by PostgreSQL's clock, to its write to a socket; resumed events are not in it.",
+		0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+	m.sessions = m.gauges("sessions", "Dashboards connected now.", "role", roles())
+	m.handshakes = m.counters("handshakes_total",
+		"Requests for a WebSocket by their outcome: accepted, or the code of the refusal.", "outcome", outcomes())
+	m.closes = m.counters("sessions_closed_total", "Sessions that ended, by the reason.", "reason", closeReasons())
+	m.sent = m.counters("messages_sent_total", "Messages written to sockets.", "type", sentTypes())
+	m.sentBytes = m.counters("messages_sent_bytes_total", "Bytes of the messages written to sockets.", "type", sentTypes())
+	m.received = m.counters("messages_received_total",
+		"Messages read from sockets; other is anything that the protocol does not know.", "type", receivedTypes())
+}
+
+// Applied tells that a transaction was folded and committed, and how long it took.
+func (m *Metrics) Applied(took time.Duration) { m.apply.Observe(took.Seconds()) }
+
+// Handshake tells how a request for a WebSocket ended.
+func (m *Metrics) Handshake(outcome string) { m.handshakes.of(outcome).Inc() }
+
+// Opened tells that a session began.
+func (m *Metrics) Opened(role string) { m.sessions.of(role).Inc() }
+
+// Closed tells that a session ended.
+func (m *Metrics) Closed(role, reason string) {
+	m.sessions.of(role).Dec()
+	m.closes.of(reason).Inc()
+}
+
+// Sent tells that messages of one type were written to a socket.
+func (m *Metrics) Sent(kind string, messages, bytes int) {
+	m.sent.of(kind).Add(float64(messages))
+	m.sentBytes.of(kind).Add(float64(bytes))
+}
+
+// Delay tells how long after its commit an event was written to a socket. Two
+// clocks are compared, so it may be below zero; that counts as zero.
+func (m *Metrics) Delay(d time.Duration) { m.delivery.Observe(max(d, 0).Seconds()) }
+
+// Received tells that a client sent a message.
+func (m *Metrics) Received(kind string) { m.received.of(kind).Inc() }

@@ -1,0 +1,290 @@
+package metrics_test
+
+import (
+	"io"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/stretchr/testify/require"
+
+	"github.com/schoolbell/schoolbell/metrics"
+)
+
+func page(t *testing.T, m *metrics.Metrics) string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	require.Equal(t, 200, w.Code)
+	return w.Body.String()
+}
+
+// ours leaves out what every Go program has.
+func ours(page string) string {
+	var b strings.Builder
+	for line := range strings.Lines(page) {
+		if strings.Contains(line, "schoolbell_") {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}
+
+func series(page string) []string {
+	var names []string
+	for line := range strings.Lines(ours(page)) {
+		if !strings.HasPrefix(line, "#") {
+			names = append(names, line[:strings.LastIndexByte(line, ' ')])
+		}
+	}
+	return names
+}
+
+func TestThePagePassesPromlintAndEveryHelpIsASentence(t *testing.T) {
+	text := page(t, busy())
+	problems, err := promlint.New(strings.NewReader(ours(text))).Lint()
+	require.NoError(t, err)
+	require.Empty(t, problems)
+
+	help := regexp.MustCompile(`(?m)^# HELP (schoolbell_\S+) (.*)$`).FindAllStringSubmatch(text, -1)
+	require.Greater(t, len(help), 30)
+	for _, h := range help {
+		require.Regexp(t, `^[A-Z].*\.$`, h[2], h[1])
+	}
+	require.Contains(t, text, "process_resident_memory_bytes ")
+	require.Contains(t, text, "go_goroutines ")
+}
+
+func TestEveryLabelValueIsKnownBeforehandAndStandsAtZero(t *testing.T) {
+	fresh := page(t, metrics.New(info(), metrics.Sources{}))
+	for _, want := range []string{
+		`schoolbell_events_total{kind="submission"} 0`,
+		`schoolbell_replication_rows_total{op="update",table="public.accounts_user"} 0`,
+		`schoolbell_replication_state{state="streaming"} 0`,
+		`schoolbell_sessions{role="tutor"} 0`,
+		`schoolbell_sessions_closed_total{reason="slow_consumer"} 0`,
+		`schoolbell_handshakes_total{outcome="not_ready"} 0`,
+		`schoolbell_messages_sent_total{type="welcome"} 0`,
+		`schoolbell_router_gaps_total{reason="bulk"} 0`,
+		`schoolbell_delivery_seconds_bucket{le="0.0005"} 0`,
+		`schoolbell_ready 0`,
+	} {
+		require.Contains(t, fresh, want+"\n")
+	}
+	for line := range strings.Lines(ours(fresh)) {
+		if !strings.HasPrefix(line, "#") && !strings.Contains(line, "_info{") && !strings.Contains(line, "slot_safe_bytes") {
+			require.True(t, strings.HasSuffix(line, " 0\n"), line)
+		}
+	}
+	require.Equal(t, series(fresh), series(page(t, busy())), "what happens adds no series")
+}
+
+func TestAValueNobodyForesawIsCountedAsOther(t *testing.T) {
+	m := metrics.New(metrics.Info{}, metrics.Sources{Replication: func() metrics.Replication {
+		return metrics.Replication{
+			State:      "day-dreaming",
+			Rows:       map[metrics.TableOp]uint64{{Table: "a", Op: "insert"}: 3, {Table: "b", Op: "insert"}: 4},
+			Reconnects: map[string]uint64{"x": 1, "y": 1},
+		}
+	}})
+	m.Handshake("x")
+	m.Opened("janitor")
+	m.Closed("janitor", "bored")
+	m.Opened("janitor")
+	m.Sent("broadcast", 2, 100)
+	m.Received("{")
+	text := page(t, m)
+	for _, want := range []string{
+		`schoolbell_replication_state{state="other"} 1`,
+		`schoolbell_replication_rows_total{op="insert",table="other"} 7`,
+		`schoolbell_replication_reconnects_total{reason="other"} 2`,
+		`schoolbell_handshakes_total{outcome="other"} 1`,
+		`schoolbell_sessions{role="other"} 1`,
+		`schoolbell_sessions_closed_total{reason="other"} 1`,
+		`schoolbell_messages_sent_total{type="other"} 2`,
+		`schoolbell_messages_sent_bytes_total{type="other"} 100`,
+		`schoolbell_messages_received_total{type="other"} 1`,
+	} {
+		require.Contains(t, text, want+"\n")
+	}
+	require.NotContains(t, text, "janitor")
+}
+
+func TestThePageShowsWhatWasToldAndWhatTheSourcesSay(t *testing.T) {
+	text := page(t, busy())
+	for _, want := range []string{
+		`schoolbell_build_info{goversion="go1.26",revision="abc",version="v1"} 1`,
+		`schoolbell_config_info{profile="django",profile_hash="f00",publication="p",slot="s"} 1`,
+		`schoolbell_ready 1`,
+		`schoolbell_replication_connected 1`,
+		`schoolbell_replication_state{state="streaming"} 1`,
+		`schoolbell_replication_state{state="snapshot"} 0`,
+		`schoolbell_replication_lag_bytes 4096`,
+		`schoolbell_replication_lag_seconds 0.25`,
+		`schoolbell_replication_transactions_total 12`,
+		`schoolbell_replication_rows_total{op="update",table="public.accounts_user"} 5`,
+		`schoolbell_replication_reconnects_total{reason="connection"} 2`,
+		`schoolbell_slot_active 1`,
+		`schoolbell_slot_held_bytes 1.6777216e+07`,
+		`schoolbell_slot_safe_bytes 1e+09`,
+		`schoolbell_slot_wal_status{status="reserved"} 1`,
+		`schoolbell_snapshot_done_ratio 0.5`,
+		`schoolbell_snapshot_rows 50`,
+		`schoolbell_snapshot_expected_rows 100`,
+		`schoolbell_snapshot_rows_per_second 25`,
+		`schoolbell_events_total{kind="grade"} 7`,
+		`schoolbell_projection_unchanged_rows_total 3`,
+		`schoolbell_projection_apply_seconds_bucket{le="0.001"} 1`,
+		`schoolbell_router_subscriptions 4`,
+		`schoolbell_router_queue_drops_total 1`,
+		`schoolbell_router_gaps_total{reason="retention"} 2`,
+		`schoolbell_router_resumes_total{outcome="resumed"} 6`,
+		`schoolbell_store_size_bytes 2048`,
+		`schoolbell_history_events 9`,
+		`schoolbell_sessions{role="teacher"} 1`,
+		`schoolbell_sessions_closed_total{reason="going_away"} 1`,
+		`schoolbell_handshakes_total{outcome="accepted"} 1`,
+		`schoolbell_messages_sent_total{type="grade"} 8`,
+		`schoolbell_messages_sent_bytes_total{type="grade"} 2400`,
+		`schoolbell_messages_received_total{type="pong"} 1`,
+		`schoolbell_delivery_seconds_bucket{le="0.0025"} 1`,
+		`schoolbell_delivery_seconds_bucket{le="0.005"} 2`,
+	} {
+		require.Contains(t, text, want+"\n")
+	}
+	age := regexp.MustCompile(`(?m)^schoolbell_history_oldest_age_seconds (\S+)`).FindStringSubmatch(text)
+	require.Regexp(t, `^36\d\d\.`, age[1])
+}
+
+func TestASlotWithoutALimitIsInfinitelySafe(t *testing.T) {
+	require.Contains(t, page(t, metrics.New(metrics.Info{}, metrics.Sources{})), "schoolbell_slot_safe_bytes +Inf\n")
+}
+
+func TestACommitInTheFutureIsNoDelay(t *testing.T) {
+	m := metrics.New(metrics.Info{}, metrics.Sources{})
+	m.Delay(-time.Hour)
+	require.Contains(t, page(t, m), "schoolbell_delivery_seconds_sum 0\n")
+}
+
+func TestHistogramsComeInTheNativeFormToo(t *testing.T) {
+	r := httptest.NewRequest("GET", "/metrics", nil)
+	format := expfmt.NewFormat(expfmt.TypeProtoDelim)
+	r.Header.Set("Accept", string(format))
+	w := httptest.NewRecorder()
+	busy().Handler().ServeHTTP(w, r)
+
+	decode := expfmt.NewDecoder(w.Body, format)
+	for {
+		var family dto.MetricFamily
+		err := decode.Decode(&family)
+		require.NotErrorIs(t, err, io.EOF, "no delivery histogram on the page")
+		require.NoError(t, err)
+		if family.GetName() == "schoolbell_delivery_seconds" {
+			h := family.GetMetric()[0].GetHistogram()
+			require.NotEmpty(t, h.GetPositiveSpan())
+			require.Len(t, h.GetBucket(), 14)
+			return
+		}
+	}
+}
+
+func TestAllMethodsMayBeCalledFromAnyGoroutine(t *testing.T) {
+	m := metrics.New(metrics.Info{}, metrics.Sources{})
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 100 {
+				tell(m)
+				m.Handler().ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/metrics", nil))
+			}
+		})
+	}
+	wg.Wait()
+	require.Contains(t, page(t, m), `schoolbell_sessions{role="teacher"} 400`+"\n")
+}
+
+func TestTheReferenceNamesEveryInstrumentOnThePage(t *testing.T) {
+	table, err := metrics.Table()
+	require.NoError(t, err)
+	for _, m := range regexp.MustCompile(`(?m)^# TYPE (schoolbell_\S+) (\S+)$`).FindAllStringSubmatch(page(t, busy()), -1) {
+		require.Contains(t, table, "| `"+m[1]+"` | "+m[2]+" | ")
+	}
+	require.Contains(t, table, "| `schoolbell_replication_rows_total` | counter | "+
+		"`op`: delete, insert, other, truncate, update; `table` | Row changes read from the log. |\n")
+	require.Contains(t, table, "| `schoolbell_build_info` | gauge | `goversion`; `revision`; `version` | ")
+}
+
+func TestNoLabelNamesAPerson(t *testing.T) {
+	list, err := metrics.Describe()
+	require.NoError(t, err)
+	told := []string{ // each has few values, known beforehand or given by the build and the configuration
+		"goversion", "kind", "op", "outcome", "profile", "profile_hash", "publication",
+		"reason", "revision", "role", "slot", "state", "status", "table", "type", "version",
+	}
+	for _, i := range list {
+		for _, label := range i.Labels {
+			require.Contains(t, told, label.Name, i.Name)
+		}
+	}
+}
+
+// tell calls every method once or twice.
+func tell(m *metrics.Metrics) {
+	m.Applied(800 * time.Microsecond)
+	m.Handshake("accepted")
+	m.Opened("teacher")
+	m.Opened("teacher")
+	m.Closed("teacher", "going_away")
+	m.Sent("grade", 8, 2400)
+	m.Received("pong")
+	m.Delay(2 * time.Millisecond)
+	m.Delay(3 * time.Millisecond)
+}
+
+func info() metrics.Info {
+	return metrics.Info{
+		Version: "v1", Revision: "abc", GoVersion: "go1.26",
+		Profile: "django", ProfileHash: "f00", Slot: "s", Publication: "p",
+		Tables: []string{"public.accounts_user"},
+	}
+}
+
+// busy are the metrics of a gateway at work.
+func busy() *metrics.Metrics {
+	m := metrics.New(info(), metrics.Sources{
+		Ready: func() bool { return true },
+		Replication: func() metrics.Replication {
+			return metrics.Replication{
+				Connected: true, State: "streaming", LagBytes: 4096, Lag: 250 * time.Millisecond, Transactions: 12,
+				Rows:       map[metrics.TableOp]uint64{{Table: "public.accounts_user", Op: "update"}: 5},
+				Reconnects: map[string]uint64{"connection": 2},
+			}
+		},
+		Slot: func() metrics.Slot {
+			return metrics.Slot{Active: true, HeldBytes: 16 << 20, WALStatus: "reserved", SafeBytes: 1e9, Limited: true}
+		},
+		Snapshot: func() metrics.Snapshot {
+			return metrics.Snapshot{Running: true, Rows: 50, Expected: 100, Done: 0.5, RowsPerSecond: 25}
+		},
+		Projection: func() metrics.Projection {
+			return metrics.Projection{Events: map[string]uint64{"grade": 7}, Unchanged: 3}
+		},
+		Router: func() metrics.Router {
+			return metrics.Router{
+				Subscriptions: 4, Drops: 1,
+				Gaps: map[string]uint64{"retention": 2}, Resumes: map[string]uint64{"resumed": 6},
+			}
+		},
+		Store: func() metrics.Store {
+			return metrics.Store{Bytes: 2048, Events: 9, Oldest: time.Now().Add(-time.Hour)}
+		},
+	})
+	tell(m)
+	return m
+}
