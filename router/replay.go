@@ -1,0 +1,189 @@
+package router
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/schoolbell/schoolbell/cdc"
+)
+
+// passLength bounds how many events one pass over the history looks at, so that
+// a person with few events among many is still asked about their rights.
+const passLength = 4096
+
+// A pass is one reading of the history, at most passLength events long.
+type pass struct {
+	n       int          // messages found
+	reached cdc.Position // everything up to here has been looked at
+}
+
+// read fills buf with what concerns somebody after one position, up to another.
+func (r *Router) read(person cdc.ID, admin bool, after, upTo cdc.Position, buf []*Message) (pass, error) {
+	p := pass{reached: after}
+	looked := 0
+	for e, err := range r.history.Events(after, upTo) {
+		if err != nil {
+			return p, fmt.Errorf("read the history after %v: %w", p.reached, err)
+		}
+		p.reached = e.Position
+		if concerns(e, person, admin) {
+			buf[p.n] = replayedMessage(e)
+			p.n++
+		}
+		if looked++; p.n == len(buf) || looked == passLength {
+			return p, nil
+		}
+	}
+	p.reached = upTo
+	return p, nil
+}
+
+// catchUp reads the next part of the history. When it has reached the cursor as
+// it was before, what is left is small: the subscription goes live, and the last
+// rest is read while new events already queue.
+func (s *Subscription) catchUp(buf []*Message) (Taken, error) {
+	r := s.router
+	s.mu.Lock()
+	from, to, admin, live := s.scanned, s.joinedAt, s.admin, s.live
+	s.mu.Unlock()
+	if !live {
+		to = r.Cursor()
+	}
+	p, err := r.read(s.person, admin, from, to, buf)
+	if err != nil {
+		return s.giveUp(buf, from, err)
+	}
+	kept := r.history.Kept()
+
+	s.mu.Lock()
+	if s.err != nil {
+		defer s.mu.Unlock()
+		return Taken{}, s.err
+	}
+	if s.admin != admin {
+		// Their rights changed meanwhile: what was read must not be given.
+		defer s.mu.Unlock()
+		return Taken{Cursor: s.given, More: true}, nil
+	}
+	if kept.After(from) {
+		// Some of it was removed while we read.
+		if kept.After(to) {
+			kept = to
+		}
+		buf[0] = gapMessage(Retention, from, kept, -1, time.Now())
+		r.countGap(Retention)
+		p = pass{n: 1, reached: kept}
+	} else {
+		r.replayed.Add(uint64(p.n))
+	}
+	s.scanned = p.reached
+	s.given = p.reached
+	taken := Taken{N: p.n, Cursor: s.given, More: true}
+	done := p.reached == to
+	if done && live {
+		s.stopCatching()
+	}
+	s.mu.Unlock()
+	if done && !live {
+		s.join()
+	}
+	return taken, nil
+}
+
+// join makes the subscription live at the cursor. What lies between the part
+// that was read and the cursor is still to be read, before the queue.
+func (s *Subscription) join() {
+	r := s.router
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return
+	}
+	s.live = true
+	s.joinedAt = r.Cursor()
+	s.last = s.joinedAt
+	if s.scanned == s.joinedAt {
+		s.stopCatching()
+	}
+}
+
+// giveUp says that the rest cannot be given and goes live.
+func (s *Subscription) giveUp(buf []*Message, from cdc.Position, cause error) (Taken, error) {
+	r := s.router
+	s.mu.Lock()
+	live := s.live
+	s.mu.Unlock()
+	if !live {
+		s.join()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return Taken{}, s.err
+	}
+	r.cfg.Log.Error("a client could not catch up", "user", s.person, "pos", from, "err", cause)
+	s.stopCatching()
+	buf[0] = gapMessage(HistoryLost, from, s.joinedAt, -1, time.Now())
+	r.countGap(HistoryLost)
+	s.given = s.joinedAt
+	return Taken{N: 1, Cursor: s.given, More: true}, nil
+}
+
+// Page is a part of somebody's history.
+type Page struct {
+	Messages []*Message
+	Cursor   cdc.Position // ask for what is after it next
+	More     bool
+	Gap      *Message // what lies before it and is not kept; nil: nothing is missing
+}
+
+// pageScan bounds how many events a page looks at, whatever it finds.
+const pageScan = 25 * passLength
+
+// Page reads at most limit of somebody's events after a position; nil is the
+// oldest that is kept. It reads in the caller's goroutine and holds no lock.
+func (r *Router) Page(ctx context.Context, p cdc.Person, since *cdc.Position, limit int) (Page, error) {
+	if err := Admits(p); err != nil {
+		return Page{}, err
+	}
+	if r.cursor.Load() == nil {
+		return Page{}, ErrNotStarted
+	}
+	to := r.Cursor()
+	kept := r.history.Kept()
+	page := Page{Cursor: kept}
+	if since != nil {
+		page.Cursor = *since
+	}
+	if kept.After(page.Cursor) {
+		page.Gap = gapMessage(Retention, page.Cursor, kept, -1, time.Now())
+		page.Cursor = kept
+	}
+	from := page.Cursor
+	buf := make([]*Message, limit)
+	n := 0
+	for range pageScan / passLength {
+		if !to.After(page.Cursor) || n == limit {
+			break
+		}
+		if err := ctx.Err(); err != nil {
+			return Page{}, err
+		}
+		part, err := r.read(p.ID, p.Role == cdc.Admin, page.Cursor, to, buf[n:])
+		if err != nil {
+			return Page{}, err
+		}
+		page.Cursor = part.reached
+		n += part.n
+	}
+	if kept := r.history.Kept(); kept.After(from) {
+		// Some of it was removed while we read.
+		page.Gap = gapMessage(Retention, from, kept, -1, time.Now())
+	}
+	page.Messages = buf[:n]
+	page.More = to.After(page.Cursor)
+	return page, nil
+}

@@ -1,0 +1,199 @@
+package router
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/schoolbell/schoolbell/cdc"
+)
+
+// Subscription is one subscriber's place in the router: a queue, and while it
+// catches up a place in the history.
+type Subscription struct {
+	router  *Router
+	person  cdc.ID
+	wake    func()
+	start   cdc.Position
+	resumed bool
+
+	at [places]int // where it stands in its groups; guarded by router.mu
+
+	mu    sync.Mutex // guards what follows; held for moments only
+	err   error      // why it has ended
+	admin bool
+	queue queue
+	live  bool         // events are queued
+	last  cdc.Position // only what comes after it is queued
+	bulk  bulk
+	gap   *Message // what is said before anything else
+
+	catching bool         // the history has more to give, before the queue
+	scanned  cdc.Position // the history has been read up to here
+	joinedAt cdc.Position // and must be read up to here, once live
+	given    cdc.Position // the newest that Take has handed out
+}
+
+// bulk counts the events of the transaction under way.
+type bulk struct {
+	lsn    cdc.LSN
+	pushed int
+	held   int          // not pushed, and not said yet
+	from   cdc.Position // the last that was pushed
+	at     time.Time
+}
+
+// Request asks for a subscription.
+type Request struct {
+	Person cdc.Person
+	// Since is the last position that the subscriber has; nil when it begins anew.
+	Since *cdc.Position
+	// Wake is called when there is something to take after there was nothing,
+	// and when the subscription has ended. It must not block.
+	Wake func()
+}
+
+// Subscribe joins the person's groups and, with Since, catches up first.
+//
+// Rights that changed before Subscribe are not seen by it: ask for the person
+// once more afterwards, and begin again if the answer differs.
+func (r *Router) Subscribe(req Request) (*Subscription, error) {
+	if err := Admits(req.Person); err != nil {
+		return nil, err
+	}
+	s := &Subscription{
+		router: r,
+		person: req.Person.ID,
+		wake:   req.Wake,
+		admin:  req.Person.Role == cdc.Admin,
+		at:     [places]int{nowhere, nowhere},
+	}
+	kept := r.history.Kept() // it may take a lock of its own, so not under ours
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	cursor := r.cursor.Load()
+	if cursor == nil {
+		return nil, ErrNotStarted
+	}
+	s.start, s.given = *cursor, *cursor
+	s.live, s.last = true, *cursor
+	if req.Since != nil {
+		s.resume(*req.Since, kept)
+	}
+	r.open++
+	r.enter(UserGroup(s.person), s, userPlace)
+	if s.admin {
+		r.enter(MetricsGroup(), s, metricsPlace)
+	}
+	return s, nil
+}
+
+// resume decides how a subscriber that has everything up to since goes on.
+func (s *Subscription) resume(since, kept cdc.Position) {
+	r := s.router
+	switch {
+	case r.cfg.End != nil && since.After(s.start) && since.LSN > r.cfg.End():
+		s.gap = gapMessage(HistoryLost, since, s.start, -1, time.Now())
+		r.countGap(HistoryLost)
+	case kept.After(since):
+		s.gap = gapMessage(Retention, since, s.start, -1, time.Now())
+		r.countGap(Retention)
+	case since.After(s.start):
+		// We went down after it was given and before it was durable: the log
+		// brings it once more, under the same id.
+		s.resumed = true
+		s.last, s.given = since, since
+	default:
+		s.resumed = true
+		if since == s.start {
+			return
+		}
+		s.live, s.catching = false, true
+		s.scanned, s.given = since, since
+		r.replaying.Add(1)
+	}
+}
+
+// Start is the router's cursor when the subscription began.
+func (s *Subscription) Start() cdc.Position { return s.start }
+
+// Resumed reports whether everything after Since will be given.
+func (s *Subscription) Resumed() bool { return s.resumed }
+
+// Taken says what Take has done.
+type Taken struct {
+	N int // messages in the buffer
+	// Cursor: everything of this subscriber's up to here has been taken.
+	Cursor cdc.Position
+	More   bool // there is more to take: Wake will not be called for it
+	Live   bool // the messages came as they happened, not from the history
+}
+
+// Take moves what waits into buf, in order, or returns why the subscription has
+// ended. While the subscription catches up it reads the history.
+func (s *Subscription) Take(buf []*Message) (Taken, error) {
+	s.mu.Lock()
+	if s.err != nil {
+		defer s.mu.Unlock()
+		return Taken{}, s.err
+	}
+	if s.gap != nil && len(buf) > 0 {
+		defer s.mu.Unlock()
+		buf[0], s.gap = s.gap, nil
+		return Taken{N: 1, Cursor: s.given, More: true}, nil
+	}
+	if s.catching {
+		s.mu.Unlock()
+		return s.catchUp(buf)
+	}
+	defer s.mu.Unlock()
+	cursor := s.router.Cursor() // before the queue is looked at
+	n := s.queue.take(buf)
+	if n > 0 {
+		s.given = later(s.given, buf[n-1].Position)
+	}
+	if s.queue.size == 0 {
+		s.given = later(s.given, cursor)
+	}
+	return Taken{N: n, Cursor: s.given, More: s.queue.size > 0, Live: true}, nil
+}
+
+// Close leaves the groups. Calling it again does nothing.
+func (s *Subscription) Close() {
+	r := s.router
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.at[userPlace] == nowhere {
+		return
+	}
+	r.open--
+	r.leave(UserGroup(s.person), s, userPlace)
+	r.leave(MetricsGroup(), s, metricsPlace)
+	if s.err == nil {
+		s.err = ErrClosed
+	}
+	s.queue = queue{}
+	s.stopCatching()
+}
+
+func (s *Subscription) stopCatching() {
+	if s.catching {
+		s.catching = false
+		s.router.replaying.Add(-1)
+	}
+}
+
+func later(a, b cdc.Position) cdc.Position {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// contains searches a sorted list.
+func contains(sorted []cdc.ID, id cdc.ID) bool {
+	_, found := slices.BinarySearchFunc(sorted, id, cdc.ID.Compare)
+	return found
+}
