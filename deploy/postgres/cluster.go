@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
@@ -38,11 +39,18 @@ func (s *Server) readVersion(ctx context.Context) (string, error) {
 // between finding and using it.
 func (s *Server) create(ctx context.Context, settings map[string]string) error {
 	fmt.Fprintf(s.log, "making a PostgreSQL %s cluster in %s\n", s.version, s.dir)
+	s.password = rand.Text()
+	if err := s.writeFile("password", s.password+"\n"); err != nil {
+		return err
+	}
 	// The locale C exists everywhere and sorts everywhere alike.
-	initdb := s.command(ctx, s.dir, "initdb", "--pgdata", s.Dir(), "--username", "postgres",
-		"--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync")
+	initdb := s.command(ctx, s.dir, "initdb", "--pgdata", s.Dir(), "--username", superuser, "--pwfile", "password",
+		"--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-sync")
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, lastLines(out))
+	}
+	if err := s.writeFile("data/pg_hba.conf", hba); err != nil {
+		return err
 	}
 	if err := s.include(); err != nil {
 		return err
@@ -66,6 +74,17 @@ func (s *Server) create(ctx context.Context, settings map[string]string) error {
 	}
 }
 
+const superuser = "postgres"
+
+// hba trusts everybody on this machine but the superuser: whoever is that can run
+// programs as the server's account, and the machine may have other users.
+const hba = `# database   user      address        method
+host all         postgres  127.0.0.1/32   scram-sha-256
+host all         all       127.0.0.1/32   trust
+host replication postgres  127.0.0.1/32   scram-sha-256
+host replication all       127.0.0.1/32   trust
+`
+
 // ownSettings is the file, beside the data directory, with the settings that make
 // the server ours. ALTER SYSTEM goes over them.
 const ownSettings = "schoolbell.conf"
@@ -88,7 +107,14 @@ func (s *Server) configure(settings map[string]string) error {
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		fmt.Fprintf(&conf, "%s = '%s'\n", name, strings.ReplaceAll(all[name], "'", "''"))
 	}
-	if err := os.WriteFile(filepath.Join(s.dir, ownSettings), []byte(conf.String()), 0o644); err != nil {
+	return s.writeFile(ownSettings, conf.String())
+}
+
+// writeFile writes a file of the server's folder, for the server's account to read
+// whatever our umask is: the folder itself is closed to everybody else.
+func (s *Server) writeFile(name, content string) error {
+	name = filepath.Join(s.dir, name)
+	if err := errors.Join(os.WriteFile(name, []byte(content), 0o600), os.Chmod(name, 0o644)); err != nil {
 		return fmt.Errorf("write the server's settings: %w", err)
 	}
 	return nil
@@ -142,6 +168,8 @@ func (s *Server) launch(ctx context.Context) (*process, error) {
 
 // answers returns nil when the server on our port is ready and is ours.
 func (s *Server) answers(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
 	conn, err := pgconn.Connect(ctx, s.URL("postgres"))
 	if err != nil {
 		return err

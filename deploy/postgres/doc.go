@@ -15,7 +15,7 @@
 //     process however that ends, kill -9 included; its folder then stays.
 //   - A server that does not start says why, in its own words.
 //
-// Every connection from this machine is trusted, as superuser: put nothing into it
-// that its users should not see. Start launches one goroutine for each server
-// process, which ends with the process.
+// Only URL knows the superuser's password; every other role is trusted on this
+// machine, and needs none. Start launches one goroutine for each server process,
+// which ends with the process.
 package postgres

@@ -80,7 +80,11 @@ func cacheDir(a *account) (string, error) {
 		return filepath.Join(dir, "schoolbell"), nil
 	}
 	if a != nil {
-		return "/var/cache/schoolbell", nil
+		dir := "/var/cache/schoolbell"
+		if err := errors.Join(os.MkdirAll(dir, 0o755), os.Chmod(dir, 0o755)); err != nil {
+			return "", fmt.Errorf("make a folder to keep PostgreSQL in: %w", err)
+		}
+		return dir, nil
 	}
 	return "", fmt.Errorf("no folder to keep PostgreSQL in: %w; fix: set XDG_CACHE_HOME or HOME", err)
 }

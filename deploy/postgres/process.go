@@ -76,6 +76,16 @@ func startProcess(cmd *exec.Cmd, logFile string) (*process, error) {
 	return p, nil
 }
 
+// ended reports whether the process is no more, stopped by us or not.
+func (p *process) ended() bool {
+	select {
+	case <-p.exited:
+		return true
+	default:
+		return false
+	}
+}
+
 // patience is how long a fast shutdown may take: a replication client that does
 // not confirm delays it, and nothing in a throw-away server is worth the wait.
 const patience = 10 * time.Second

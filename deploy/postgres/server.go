@@ -23,12 +23,13 @@ type Options struct {
 // Server is a running PostgreSQL. Its methods may be called from any goroutine,
 // one at a time for those that start or stop it.
 type Server struct {
-	bin     string
-	version string
-	dir     string // ours: data and log
-	port    int
-	account *account // nil: run as ourselves
-	log     io.Writer
+	bin      string
+	version  string
+	dir      string // ours: data and log
+	port     int
+	password string   // the superuser's
+	account  *account // nil: run as ourselves
+	log      io.Writer
 
 	mu      sync.Mutex
 	process *process // guarded by mu; nil while halted
@@ -65,7 +66,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 func (s *Server) URL(database string) string {
 	u := url.URL{
 		Scheme:   "postgres",
-		User:     url.User("postgres"),
+		User:     url.UserPassword(superuser, s.password),
 		Host:     net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)),
 		Path:     "/" + database,
 		RawQuery: "sslmode=disable",
@@ -123,18 +124,21 @@ func (s *Server) Halt(mode string) error {
 func (s *Server) Resume(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.process != nil {
+	if s.process != nil && !s.process.ended() {
 		return nil
 	}
 	// While the server was down its port was anybody's: an outgoing connection of
 	// another program may sit on it for a moment.
 	var err error
-	for deadline := time.Now().Add(10 * time.Second); ; {
-		if s.process, err = s.launch(ctx); err == nil {
-			return nil
-		}
-		if !isPortTaken(err) || time.Now().After(deadline) {
+	for range 50 {
+		if s.process, err = s.launch(ctx); err == nil || !isPortTaken(err) {
 			return err
 		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(200 * time.Millisecond):
+		}
 	}
+	return err
 }

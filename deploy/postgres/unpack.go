@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,10 +25,17 @@ func install(archive []byte, home string) error {
 		return err
 	}
 	defer os.RemoveAll(part)
-	if err := os.Chmod(part, 0o755); err != nil {
+	if err := unpack(archive, part); err != nil {
 		return err
 	}
-	if err := unpack(archive, part); err != nil {
+	// Neither MkdirTemp nor our umask may close it to the server's account.
+	err = filepath.WalkDir(part, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			err = os.Chmod(path, 0o755)
+		}
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	if err := os.Rename(part, home); err != nil && !holdsServer(filepath.Join(home, "native", "bin")) {
@@ -82,7 +90,6 @@ func writeFile(root *os.Root, name string, content io.Reader, executable bool) e
 		return err
 	}
 	_, err = io.Copy(f, content)
-	// The mask of the process may have closed the file to the server's account.
 	return errors.Join(err, f.Chmod(mode), f.Close())
 }
 
