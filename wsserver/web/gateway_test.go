@@ -1,0 +1,153 @@
+package web_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/schoolbell/schoolbell/wsserver/web"
+	"github.com/stretchr/testify/require"
+)
+
+// gateway speaks the protocol as a test tells it to, so that the page can be
+// shown what a real gateway does only in trouble.
+type gateway struct {
+	t      *testing.T
+	url    string
+	arrive chan *session
+
+	// What api/session and refused upgrades answer: 0 lets everybody in.
+	refuse  func() (status int, code string)
+	history func(since, limit string) []string
+}
+
+// session is one socket of the page.
+type session struct {
+	t     *testing.T
+	conn  *websocket.Conn
+	since string // what the page asked to resume from
+	token string
+}
+
+func newGateway(t *testing.T) *gateway {
+	g := &gateway{
+		t:       t,
+		arrive:  make(chan *session),
+		refuse:  func() (int, string) { return 0, "" },
+		history: func(string, string) []string { return nil },
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", web.Handler())
+	mux.HandleFunc("GET /favicon.ico", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("GET /ws/dashboard/", g.socket)
+	mux.HandleFunc("GET /api/session", func(w http.ResponseWriter, r *http.Request) {
+		if !g.refused(w) {
+			fmt.Fprint(w, `{"user_id":7}`)
+		}
+	})
+	mux.HandleFunc("GET /api/events", func(w http.ResponseWriter, r *http.Request) {
+		events := make([]json.RawMessage, 0)
+		for _, e := range g.history(r.FormValue("since"), r.FormValue("limit")) {
+			events = append(events, json.RawMessage(e))
+		}
+		_ = json.NewEncoder(w).Encode(map[string]any{"events": events})
+	})
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	g.url = server.URL + "/"
+	return g
+}
+
+func (g *gateway) refused(w http.ResponseWriter) bool {
+	status, code := g.refuse()
+	if status == 0 {
+		return false
+	}
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]string{"error": code, "detail": "because the test says so"})
+	return true
+}
+
+func (g *gateway) socket(w http.ResponseWriter, r *http.Request) {
+	if g.refused(w) {
+		return
+	}
+	conn, err := websocket.Accept(w, r, nil)
+	if err != nil {
+		return
+	}
+	defer conn.CloseNow()
+	s := &session{t: g.t, conn: conn, since: r.FormValue("since"), token: r.FormValue("token")}
+	select {
+	case g.arrive <- s:
+	case <-r.Context().Done():
+		return
+	case <-g.t.Context().Done():
+		return
+	}
+	<-g.t.Context().Done() // the test reads and writes; the socket is its own from here
+}
+
+// next waits for the page to connect.
+func (g *gateway) next() *session {
+	g.t.Helper()
+	select {
+	case s := <-g.arrive:
+		return s
+	case <-time.After(20 * time.Second):
+		g.t.Fatal("the page did not connect within 20 s")
+		return nil
+	}
+}
+
+// send sends one message.
+func (s *session) send(format string, args ...any) {
+	s.t.Helper()
+	require.NoError(s.t, s.conn.Write(s.t.Context(), websocket.MessageText, fmt.Appendf(nil, format, args...)))
+}
+
+// welcome is the teacher Nora's.
+func (s *session) welcome(cursor string, resumed bool) {
+	s.t.Helper()
+	s.send(`{"type":"welcome","user_id":7,"user_email":"nora.lind@school.example","user_role":"teacher",`+
+		`"metrics":{"pending_submissions":3,"ungraded_submissions":1204,"active_students":58,"total_assignments":12},`+
+		`"cursor":%q,"resumed":%t,"timestamp":%q}`, cursor, resumed, now())
+}
+
+// heard waits for a message of the page.
+func (s *session) heard(want string) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), 10*time.Second)
+	defer cancel()
+	_, got, err := s.conn.Read(ctx)
+	require.NoError(s.t, err, "waiting for %s", want)
+	require.JSONEq(s.t, want, string(got))
+}
+
+func now() string { return ago(0) }
+
+func ago(d time.Duration) string { return time.Now().Add(-d).UTC().Format(time.RFC3339Nano) }
+
+// The messages of protocol.md.
+
+func assignment(id string, number int, title string) string {
+	return fmt.Sprintf(`{"type":"assignment","id":%q,"assignment_id":%d,"title":%q,"description":"","due_date":null,"timestamp":%q}`,
+		id, number, title, now())
+}
+
+func submission(id string, assignment int, first, last string) string {
+	return fmt.Sprintf(`{"type":"submission","id":%q,"submission_id":9,"assignment_id":%d,`+
+		`"student":{"id":5,"email":"s@school.example","first_name":%q,"last_name":%q},"timestamp":%q}`,
+		id, assignment, first, last, now())
+}
+
+func grade(id string, assignment int, first, last, mark string) string {
+	return fmt.Sprintf(`{"type":"grade","id":%q,"submission_id":9,"assignment_id":%d,`+
+		`"student":{"id":5,"email":"s@school.example","first_name":%q,"last_name":%q},"grade":%s,"timestamp":%q}`,
+		id, assignment, first, last, mark, now())
+}

@@ -1,0 +1,166 @@
+// The dashboard page: signs in, connects, and shows what comes.
+import { connect } from './schoolbell.js';
+import { Feed } from './feed.js';
+
+const STORE = 'schoolbell'; // in sessionStorage: {token, since, titles}, gone with the tab
+const ANNOUNCE = 10_000; // a screen reader hears of new events at most this often, in ms
+
+// What the codes of the protocol mean to the person at the page.
+const REASONS = {
+  offline: 'Connection lost.',
+  going_away: 'The server is restarting.',
+  heartbeat_timeout: 'The connection went quiet.',
+  slow_consumer: 'This page fell behind; nothing is lost.',
+  protocol_violation: 'The server ended the connection because of something this page sent.',
+  too_many_connections: 'Too many connections are open for this account.',
+  not_ready: 'The server is still starting.',
+  websocket_refused: 'The server answers, but WebSockets do not get through: perhaps a proxy in between.',
+  unauthenticated: 'This token is not known. It may have been replaced by a newer login.',
+  credentials_revoked: 'Your token is no longer valid. Please sign in again.',
+  role_not_allowed: 'This page is for teachers, tutors and admins; this account is none of them.',
+  account_inactive: 'This account has been deactivated.',
+  origin_not_allowed: 'The server does not accept connections from this address.',
+};
+const NOT_ALLOWED = new Set(['role_not_allowed', 'account_inactive', 'origin_not_allowed']);
+
+const $ = (id) => document.getElementById(id);
+
+let token = '';
+let bell = null;
+let feed = null;
+let until = 0; // while waiting: when it connects again
+let unannounced = 0;
+
+function load() {
+  try {
+    return JSON.parse(sessionStorage.getItem(STORE)) ?? {};
+  } catch {
+    return {};
+  }
+}
+
+function save() {
+  if (!token) return sessionStorage.removeItem(STORE);
+  sessionStorage.setItem(STORE, JSON.stringify({ token, since: feed?.start || bell?.cursor, titles: feed?.titles }));
+}
+
+// fromAddress takes the token out of …#token=KEY, and out of the address bar, so
+// that it is in no history, bookmark or screenshot.
+function fromAddress() {
+  const key = new URLSearchParams(location.hash.slice(1)).get('token');
+  if (key !== null) history.replaceState(null, '', location.pathname + location.search);
+  return key;
+}
+
+function signIn(key, { since = '', titles = [] } = {}) {
+  bell?.close();
+  token = key;
+  feed = new Feed($('feed'), (from, limit) => bell.history(from, limit), titles);
+  for (const tile of document.querySelectorAll('.tile dd')) tile.textContent = '–';
+  $('as-of').textContent = '';
+  $('empty').hidden = false;
+  $('email').textContent = $('role').textContent = '';
+  $('me').hidden = false;
+  $('sign-in').hidden = true;
+  $('dashboard').hidden = false;
+  bell = connect({ token, since, onMessage: receive, onState: state });
+  save();
+}
+
+function signOut(why) {
+  bell?.close();
+  bell = feed = null;
+  token = '';
+  save();
+  $('feed').replaceChildren();
+  $('me').hidden = true;
+  $('dashboard').hidden = true;
+  $('sign-in').hidden = false;
+  $('why').hidden = !why;
+  $('why').textContent = why ?? '';
+  $('token').value = '';
+  $('token').focus();
+}
+
+function receive(m) {
+  switch (m.type) {
+    case 'welcome':
+      $('email').textContent = m.user_email;
+      $('role').textContent = m.user_role;
+      counts(m.metrics, m.timestamp);
+      break;
+    case 'metrics':
+      counts(m, m.timestamp);
+      break;
+    default:
+      feed.add(m, bell.cursor);
+      $('empty').hidden = true;
+      unannounced++;
+  }
+}
+
+function counts(metrics, timestamp) {
+  for (const tile of document.querySelectorAll('.tile')) {
+    const n = metrics?.[tile.dataset.count];
+    if (n !== undefined) tile.querySelector('dd').textContent = n.toLocaleString('en');
+  }
+  $('as-of').textContent = `as of ${new Date(timestamp).toLocaleTimeString()}`;
+}
+
+// state shows how the connection is. The words are a live region, the seconds
+// beside them are not: nobody wants a countdown read out.
+function state(s) {
+  let words = {
+    'signed-out': 'Signed out', connecting: 'Connecting…', 'catching-up': 'Catching up…', live: 'Live',
+  }[s.name];
+  const why = REASONS[s.reason] ?? s.detail ?? s.reason ?? '';
+  until = s.until ?? 0;
+  if (s.name === 'waiting') words = `${why} Reconnecting`;
+  if (s.name === 'stopped') {
+    words = NOT_ALLOWED.has(s.reason) ? 'Not allowed' : 'Signed out';
+    signOut(why);
+  }
+  // Going from one failed attempt to the next is not news.
+  const retrying = s.name === 'connecting' && $('connection').dataset.state === 'waiting';
+  if (!retrying && $('state').textContent !== words) $('state').textContent = words;
+  $('connection').dataset.state = s.name;
+  $('retry').hidden = s.name !== 'waiting';
+  document.body.classList.toggle('stale', s.name !== 'live');
+  countdown();
+}
+
+function countdown() {
+  $('countdown').textContent = until ? `in ${Math.max(0, Math.ceil((until - Date.now()) / 1000))} s` : '';
+}
+
+function announce() {
+  if (!unannounced) return;
+  $('announce').textContent = unannounced === 1 ? 'One new event' : `${unannounced} new events`;
+  unannounced = 0;
+}
+
+$('form').addEventListener('submit', (event) => {
+  event.preventDefault();
+  const key = $('token').value.trim();
+  $('token').value = '';
+  if (key) signIn(key);
+});
+$('sign-out').addEventListener('click', () => {
+  signOut();
+  state({ name: 'signed-out' });
+});
+$('retry').addEventListener('click', () => bell?.retry());
+addEventListener('hashchange', () => {
+  const key = fromAddress();
+  if (key) signIn(key);
+});
+addEventListener('pagehide', save);
+setInterval(countdown, 1000);
+setInterval(() => feed?.tick(), 5000);
+setInterval(announce, ANNOUNCE);
+
+const given = fromAddress();
+const kept = load();
+if (given) signIn(given, given === kept.token ? kept : {});
+else if (kept.token) signIn(kept.token, kept);
+else signOut();

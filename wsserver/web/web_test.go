@@ -1,0 +1,148 @@
+package web_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/schoolbell/schoolbell/wsserver/web"
+	"github.com/stretchr/testify/require"
+)
+
+func get(t *testing.T, method, path string, header http.Header) *http.Response {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), method, path, nil)
+	for k, v := range header {
+		r.Header[k] = v
+	}
+	w := httptest.NewRecorder()
+	web.Handler().ServeHTTP(w, r)
+	return w.Result()
+}
+
+// files reads the folder that is embedded, so that a new file is tested too.
+func files(t *testing.T) map[string]string {
+	t.Helper()
+	entries, err := os.ReadDir("static")
+	require.NoError(t, err)
+	all := make(map[string]string)
+	for _, e := range entries {
+		body, err := os.ReadFile("static/" + e.Name())
+		require.NoError(t, err)
+		all[e.Name()] = string(body)
+	}
+	require.Contains(t, all, "index.html")
+	return all
+}
+
+func TestEveryEmbeddedFileIsServedWithItsType(t *testing.T) {
+	types := map[string]string{
+		"html": "text/html; charset=utf-8",
+		"js":   "text/javascript; charset=utf-8",
+		"css":  "text/css; charset=utf-8",
+		"svg":  "image/svg+xml",
+	}
+	for name, want := range files(t) {
+		t.Run(name, func(t *testing.T) {
+			path := "/" + name
+			if name == "index.html" {
+				path = "/"
+			}
+			res := get(t, "GET", path, nil)
+			require.Equal(t, http.StatusOK, res.StatusCode)
+			body, err := io.ReadAll(res.Body)
+			require.NoError(t, err)
+			require.Equal(t, want, string(body))
+			_, ext, _ := strings.Cut(name, ".")
+			require.NotEmpty(t, types[ext], "a type for .%s files in contentType", ext)
+			require.Equal(t, types[ext], res.Header.Get("Content-Type"))
+
+			res = get(t, "HEAD", path, nil)
+			require.Equal(t, http.StatusOK, res.StatusCode)
+			require.EqualValues(t, len(want), res.ContentLength)
+		})
+	}
+}
+
+func TestEveryFileCarriesTheSecurityHeaders(t *testing.T) {
+	for name := range files(t) {
+		res := get(t, "GET", "/"+strings.TrimSuffix(name, "index.html"), nil)
+		csp := res.Header.Get("Content-Security-Policy")
+		for _, part := range []string{
+			"default-src 'none'", "script-src 'self';", "style-src 'self';", "connect-src 'self';", "form-action 'none'",
+			"frame-ancestors 'none'", "base-uri 'none'", "require-trusted-types-for 'script'", "trusted-types 'none'",
+		} {
+			require.Contains(t, csp, part, name)
+		}
+		require.NotContains(t, csp, "unsafe", name)
+		require.Equal(t, "nosniff", res.Header.Get("X-Content-Type-Options"), name)
+		require.Equal(t, "no-referrer", res.Header.Get("Referrer-Policy"), name)
+		require.Equal(t, "DENY", res.Header.Get("X-Frame-Options"), name)
+		require.Equal(t, "same-origin", res.Header.Get("Cross-Origin-Opener-Policy"), name)
+		require.Equal(t, "same-origin", res.Header.Get("Cross-Origin-Resource-Policy"), name)
+	}
+}
+
+func TestTheBrowsersCopyIsConfirmedByItsETag(t *testing.T) {
+	first := get(t, "GET", "/app.js", nil)
+	require.Equal(t, "no-cache", first.Header.Get("Cache-Control"))
+	etag := first.Header.Get("ETag")
+	require.Regexp(t, `^"[0-9a-f]{24}"$`, etag)
+
+	again := get(t, "GET", "/app.js", http.Header{"If-None-Match": {etag}})
+	require.Equal(t, http.StatusNotModified, again.StatusCode)
+	body, err := io.ReadAll(again.Body)
+	require.NoError(t, err)
+	require.Empty(t, body)
+
+	require.Equal(t, http.StatusOK, get(t, "GET", "/app.js", http.Header{"If-None-Match": {`"older"`}}).StatusCode)
+	require.NotEqual(t, etag, get(t, "GET", "/style.css", nil).Header.Get("ETag"))
+}
+
+func TestNothingElseIsServed(t *testing.T) {
+	for _, path := range []string{"/static/", "/static/app.js", "/web.go", "/index.html", "/nope", "/../web.go"} {
+		require.NotEqual(t, http.StatusOK, get(t, "GET", path, nil).StatusCode, path)
+	}
+	require.Equal(t, http.StatusMethodNotAllowed, get(t, "POST", "/app.js", nil).StatusCode)
+	require.Equal(t, http.StatusMethodNotAllowed, get(t, "POST", "/", nil).StatusCode)
+}
+
+func TestThePageRunsNoInlineScriptOrStyle(t *testing.T) {
+	for name, body := range files(t) {
+		if !strings.HasSuffix(name, ".html") && !strings.HasSuffix(name, ".svg") {
+			continue
+		}
+		for _, script := range regexp.MustCompile(`(?i)<script\b[^>]*>`).FindAllString(body, -1) {
+			require.Contains(t, script, ` src="`, name)
+		}
+		require.NotRegexp(t, `(?i)<style\b`, body, name)
+		require.NotRegexp(t, `(?i)\s(on[a-z]+|style)\s*=`, body, name)
+		require.NotRegexp(t, `(?i)javascript:`, body, name)
+	}
+}
+
+func TestThePageLoadsNothingFromElsewhere(t *testing.T) {
+	for name, body := range files(t) {
+		body = strings.ReplaceAll(body, `xmlns="http://www.w3.org/2000/svg"`, "") // a name, not an address
+		require.NotRegexp(t, `(?i)(https?:|wss?:)?//[a-z0-9]+\.`, body, name)
+		if strings.HasSuffix(name, ".css") {
+			require.NotRegexp(t, `(?i)@import|url\(`, body, name)
+		}
+	}
+}
+
+func TestTextIsNeverTurnedIntoMarkup(t *testing.T) {
+	for name, body := range files(t) {
+		require.NotRegexp(t, `innerHTML|outerHTML|insertAdjacentHTML|document\.write|createContextualFragment|DOMParser|setHTML|eval\(|new Function`, body, name)
+	}
+}
+
+func TestATokenIsKeptInTheTabOnly(t *testing.T) {
+	for name, body := range files(t) {
+		require.NotRegexp(t, `localStorage|indexedDB|document\.cookie`, body, name)
+	}
+}
