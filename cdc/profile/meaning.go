@@ -1,0 +1,86 @@
+package profile
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// meaningVersion is part of every hash. Raise it when the same profile comes to
+// mean something else, such as when marks are computed in another way.
+const meaningVersion = 1
+
+// meaning hashes what rows mean, written out in one fixed form. The name, the file
+// and the tables of credentials are no part of it: nothing remembered hangs on them.
+func (p *Profile) meaning() string {
+	var b strings.Builder
+	line := func(key string, value ...any) {
+		fmt.Fprintf(&b, "%s=%q\n", key, fmt.Sprintln(value...))
+	}
+	line("version", meaningVersion)
+	line("schema", p.schema)
+	line("times", p.times.name)
+	for _, l := range p.lookups {
+		line("lookup", l.table, l.key, quoteAll(l.columns))
+	}
+	u := p.user
+	line("user", u.table, u.where, u.active, quoteAll([]string{u.name, u.first, u.last, u.email, u.role}))
+	for _, value := range slices.Sorted(maps.Keys(u.roles)) {
+		line("user.roles", strconv.Quote(value), u.roles[value])
+	}
+	a := p.assign
+	line("assignment", a.table, a.where, a.published, a.closed,
+		quoteAll([]string{a.title, a.description, a.teacher, a.due}))
+	if p.given != nil {
+		line("assigned", p.given.table, quoteAll([]string{p.given.assignment, p.given.student}))
+	}
+	s := p.submit
+	line("submission", s.table, s.where, s.gone, s.submitted, s.tutorLookup, s.tutorColumn,
+		quoteAll([]string{s.assignment, s.student, s.tutor, s.at}), quoteAll(s.again))
+	if g := p.grade; g != nil {
+		line("grade", g.graded, quoteAll([]string{g.score, g.text, g.at}), quoteAll(g.again))
+	}
+	sum := sha256.Sum256([]byte(b.String()))
+	return hex.EncodeToString(sum[:8])
+}
+
+func quoteAll(words []string) string { return fmt.Sprintf("%q", words) }
+
+// String writes a condition so that equal ones are written alike: the order of the
+// maps, of their keys and of a list of values says nothing.
+func (c condition) String() string {
+	if c == nil {
+		return "always"
+	}
+	maps := make([]string, len(c))
+	for i, all := range c {
+		tests := make([]string, len(all))
+		for j, t := range all {
+			tests[j] = fmt.Sprintf("%q: %s", t.column, t.test)
+		}
+		slices.Sort(tests)
+		maps[i] = "{" + strings.Join(tests, ", ") + "}"
+	}
+	slices.Sort(maps)
+	return "[" + strings.Join(maps, ", ") + "]"
+}
+
+func (t test) String() string {
+	values := make([]string, len(t.values))
+	for i, v := range t.values {
+		values[i] = fmt.Sprintf("%d %q", v.kind, v.text)
+	}
+	slices.Sort(values)
+	out := fmt.Sprintf("op %d, negate %t, values %q", t.op, t.negate, values)
+	if t.min != nil {
+		out += ", min " + t.min.text
+	}
+	if t.below != nil {
+		out += ", below " + t.below.text
+	}
+	return out
+}

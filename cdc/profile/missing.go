@@ -1,0 +1,176 @@
+package profile
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A MissingColumnError says that a table lacks a column of the profile, what was
+// probably meant, and the lines of a profile that put it right.
+type MissingColumnError struct {
+	Profile       string
+	Schema, Table string
+	Column        string
+	Keys          []string // where the profile names it, such as "grade.score"
+	Nearest       string   // the column that was probably meant; may be empty
+	Fix           string   // what to write where; may be empty when Nearest is
+	InLog         bool     // the log does not carry it: the publication may be what lacks it
+
+	have []string
+}
+
+// Error is one sentence with the remedy.
+func (e *MissingColumnError) Error() string {
+	var b strings.Builder
+	table := e.Schema + "." + e.Table
+	if e.InLog {
+		fmt.Fprintf(&b, "the log carries no column %q of table %s", e.Column, table)
+	} else {
+		fmt.Fprintf(&b, "table %s has no column %q", table, e.Column)
+	}
+	fmt.Fprintf(&b, ", which the profile %s names in %s; ", e.Profile, strings.Join(e.Keys, ", "))
+	switch {
+	case e.Nearest != "":
+		fmt.Fprintf(&b, "it has %q: %s", e.Nearest, e.Fix)
+	case e.InLog:
+		b.WriteString("schoolbell check says whether the table or the publication lacks it")
+	case len(e.have) > 0:
+		b.WriteString("name one of " + strings.Join(e.have, ", "))
+	default:
+		b.WriteString("name a column that it has")
+	}
+	return b.String()
+}
+
+// MissingColumn describes a column of Tables that the catalogue does not have, for
+// whoever compares the two; have are the columns that the table does have.
+func (p *Profile) MissingColumn(schema, table, column string, have []string) error {
+	return p.missing(schema, table, column, have)
+}
+
+func (p *Profile) missing(schema, table, column string, have []string) *MissingColumnError {
+	e := &MissingColumnError{Profile: p.name, Schema: schema, Table: table, Column: column}
+	const most = 12
+	if e.have = have; len(have) > most {
+		e.have = append(slices.Clone(have[:most]), "…")
+	}
+	for _, u := range p.uses {
+		if u.table == table && u.column == column && !slices.Contains(e.Keys, u.name()) {
+			e.Keys = append(e.Keys, u.name())
+		}
+	}
+	if e.Nearest = nearest(column, have); e.Nearest == "" {
+		e.Nearest = p.twin(table, column, have)
+	}
+	if e.Nearest != "" {
+		e.Fix = p.rename(table, column, e.Nearest)
+	}
+	return e
+}
+
+// twin knows that one LMS has two names for one thing: the mark of a submission is
+// called grade in some deployments and score in others.
+func (p *Profile) twin(table, column string, have []string) string {
+	for _, pair := range [...][2]string{{"grade", "score"}, {"score", "grade"}} {
+		if p.grade != nil && table == p.submit.table && column == pair[0] && slices.Contains(have, pair[1]) {
+			return pair[1]
+		}
+	}
+	return ""
+}
+
+// rename says what to write so that the profile names another column.
+func (p *Profile) rename(table, from, to string) string {
+	var lines []string
+	if p.file == "" {
+		lines = append(lines, quoteLine("extends: "+p.name))
+	}
+	type part struct {
+		section string
+		keys    []string
+	}
+	var parts []part
+	for _, u := range p.uses {
+		if u.table != table || u.column != from {
+			continue
+		}
+		key := len(u.path) - 1
+		line := u.path[key] + ": " + p.swap(u, from, to)
+		section := strings.Join(u.path[:key], ": {")
+		i := slices.IndexFunc(parts, func(p part) bool { return p.section == section })
+		if i < 0 {
+			parts, i = append(parts, part{section: section}), len(parts)
+		}
+		if !slices.Contains(parts[i].keys, line) {
+			parts[i].keys = append(parts[i].keys, line)
+		}
+	}
+	for _, one := range parts {
+		ends := strings.Repeat("}", strings.Count(one.section, "{")+1)
+		lines = append(lines, quoteLine(one.section+": {"+strings.Join(one.keys, ", ")+ends))
+	}
+	if p.file == "" {
+		return "write a file with the lines " + strings.Join(lines, " and ") + " and give it as the profile"
+	}
+	return "in " + p.file + " write " + strings.Join(lines, " and ")
+}
+
+func quoteLine(s string) string { return "`" + s + "`" }
+
+// swap writes the value of a key with one column in place of another.
+func (p *Profile) swap(u use, from, to string) string {
+	n := u.value
+	change := func(s string) string {
+		if s == from {
+			return to
+		}
+		return s
+	}
+	if first, second, ok := strings.Cut(n.text, "->"); ok && n.isScalar() {
+		first, second = strings.TrimSpace(first), strings.TrimSpace(second)
+		name, col, _ := strings.Cut(second, ".")
+		if u.table == p.submit.table {
+			first = change(first)
+		} else {
+			col = change(col)
+		}
+		return first + " -> " + name + "." + col
+	}
+	switch n.kind {
+	case nodeMap:
+		return flow(n, change)
+	case nodeList:
+		items := make([]string, len(n.items))
+		for i, item := range n.items {
+			if items[i] = flow(item, change); item.isScalar() {
+				items[i] = change(item.text)
+			}
+		}
+		return "[" + strings.Join(items, ", ") + "]"
+	}
+	return change(n.text)
+}
+
+// flow writes a value on one line; change may rename the keys of the outer map.
+func flow(n *node, change func(string) string) string {
+	same := func(s string) string { return s }
+	switch n.kind {
+	case nodeMap:
+		keys := make([]string, len(n.keys))
+		for i, e := range n.keys {
+			keys[i] = change(e.key) + ": " + flow(e.value, same)
+		}
+		return "{" + strings.Join(keys, ", ") + "}"
+	case nodeList:
+		items := make([]string, len(n.items))
+		for i, item := range n.items {
+			items[i] = flow(item, same)
+		}
+		return "[" + strings.Join(items, ", ") + "]"
+	case nodeQuoted:
+		return strconv.Quote(n.text)
+	}
+	return n.text
+}
