@@ -79,7 +79,10 @@ func majorIn(path string) int {
 	if match == nil {
 		return 0
 	}
-	n, _ := strconv.Atoi(match[1]) // too many digits: no version
+	n, err := strconv.Atoi(match[1])
+	if err != nil {
+		return 0 // more digits than a version has
+	}
 	return n
 }
 

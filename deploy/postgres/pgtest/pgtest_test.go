@@ -1,0 +1,78 @@
+package pgtest_test
+
+import (
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+	"github.com/stretchr/testify/require"
+
+	"github.com/schoolbell/schoolbell/deploy/postgres"
+	"github.com/schoolbell/schoolbell/deploy/postgres/pgtest"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+func TestATestsDatabaseIsItsOwnAndGoneWithItsSlotsAfterwards(t *testing.T) {
+	server := pgtest.Server(t)
+	var first string
+	t.Run("a test that leaves everything open", func(t *testing.T) {
+		first = pgtest.Database(t)
+		require.NotEqual(t, first, pgtest.Database(t))
+		conn := connect(t, first)
+		exec(t, conn, "CREATE TABLE t (id int PRIMARY KEY)")
+		exec(t, conn, "CREATE PUBLICATION p FOR TABLE t")
+		exec(t, conn, "SELECT pg_create_logical_replication_slot('idle', 'pgoutput')")
+		exec(t, conn, "SELECT pg_create_logical_replication_slot('active', 'pgoutput')")
+		follow(t, first)
+	})
+	conn := connect(t, server.URL("postgres"))
+	var slots, databases int
+	require.NoError(t, conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_replication_slots").Scan(&slots))
+	require.NoError(t, conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_database WHERE datname LIKE 'test%'").Scan(&databases))
+	require.Zero(t, slots)
+	require.Zero(t, databases)
+}
+
+func TestAServerOfOnesOwnHasItsOwnSettings(t *testing.T) {
+	var own *postgres.Server
+	t.Run("while the test runs", func(t *testing.T) {
+		own = pgtest.Own(t, map[string]string{"wal_level": "replica"})
+		require.NotEqual(t, pgtest.Server(t).Port(), own.Port())
+		require.Equal(t, "replica", setting(t, own, "wal_level"))
+		require.Equal(t, "logical", setting(t, pgtest.Server(t), "wal_level"))
+	})
+	require.NoDirExists(t, own.Dir())
+}
+
+func setting(t *testing.T, s *postgres.Server, name string) string {
+	t.Helper()
+	var value string
+	require.NoError(t, connect(t, s.URL("postgres")).QueryRow(t.Context(), "SELECT current_setting($1)", name).Scan(&value))
+	return value
+}
+
+// follow leaves a replication connection reading the slot "active".
+func follow(t *testing.T, url string) {
+	t.Helper()
+	conn, err := pgconn.Connect(t.Context(), url+"&replication=database")
+	require.NoError(t, err)
+	conn.Frontend().SendQuery(&pgproto3.Query{String: "START_REPLICATION SLOT active LOGICAL 0/0 (proto_version '1', publication_names 'p')"})
+	require.NoError(t, conn.Frontend().Flush())
+	_, err = conn.ReceiveMessage(t.Context()) // CopyBothResponse: the slot is active
+	require.NoError(t, err)
+}
+
+func connect(t *testing.T, url string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	return conn
+}
+
+func exec(t *testing.T, conn *pgx.Conn, sql string) {
+	t.Helper()
+	_, err := conn.Exec(t.Context(), sql)
+	require.NoError(t, err, sql)
+}
