@@ -54,10 +54,10 @@ type Router struct {
 	wakes  []func()        // of the batch under way
 	bulk   []*Subscription // with a gap to be said at the end of the batch
 
-	published, delivered, slow, revoked, replayed atomic.Uint64
-	gaps                                          [3]atomic.Uint64
-	highWater                                     atomic.Int64
-	replaying                                     atomic.Int64
+	published, delivered, slow, revoked, replayed, resumed, reset atomic.Uint64
+	gaps                                                          [3]atomic.Uint64
+	highWater                                                     atomic.Int64
+	replaying                                                     atomic.Int64
 }
 
 // New returns a router over h. It accepts subscriptions after Start.
@@ -242,15 +242,17 @@ func (r *Router) countGap(reason GapReason) {
 
 // Stats is what the router has done since it was made.
 type Stats struct {
-	Subscriptions int    // open now
-	Replaying     int    // of them, those that are catching up
-	Published     uint64 // events
-	Delivered     uint64 // messages queued for subscribers
-	Replayed      uint64 // messages read from the history for subscribers
-	Slow          uint64 // subscriptions ended with ErrSlow
-	Revoked       uint64 // subscriptions ended because a right was taken
-	Gaps          map[GapReason]uint64
-	QueueHigh     int // the longest queue there has been
+	Subscriptions int               // open now
+	Replaying     int               // of them, those that are catching up
+	Published     uint64            // events
+	Delivered     uint64            // messages queued for subscribers
+	Replayed      uint64            // messages read from the history for subscribers
+	Slow          uint64            // subscriptions ended with ErrSlow
+	Revoked       uint64            // subscriptions ended because a right was taken
+	Gaps          map[string]uint64 // told, by reason
+	Resumed       uint64            // came back with an id, and got what they missed
+	Reset         uint64            // came back with an id that does not reach
+	QueueHigh     int               // the longest queue there has been
 }
 
 // Stats reads the counters; any goroutine may call it.
@@ -266,9 +268,11 @@ func (r *Router) Stats() Stats {
 		Replayed:      r.replayed.Load(),
 		Slow:          r.slow.Load(),
 		Revoked:       r.revoked.Load(),
-		Gaps: map[GapReason]uint64{
-			Retention: r.gaps[0].Load(), Bulk: r.gaps[1].Load(), HistoryLost: r.gaps[2].Load(),
+		Gaps: map[string]uint64{
+			string(Retention): r.gaps[0].Load(), string(Bulk): r.gaps[1].Load(), string(HistoryLost): r.gaps[2].Load(),
 		},
+		Resumed:   r.resumed.Load(),
+		Reset:     r.reset.Load(),
 		QueueHigh: int(r.highWater.Load()),
 	}
 }

@@ -79,6 +79,11 @@ func (r *Router) Subscribe(req Request) (*Subscription, error) {
 	s.live, s.last = true, *cursor
 	if req.Since != nil {
 		s.resume(*req.Since, kept)
+		if s.resumed {
+			r.resumed.Add(1)
+		} else {
+			r.reset.Add(1)
+		}
 	}
 	r.open++
 	r.enter(UserGroup(s.person), s, userPlace)

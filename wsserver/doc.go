@@ -1,0 +1,26 @@
+// Package wsserver is HTTP and WebSocket: it asks who is there, opens sessions,
+// and writes to each what the router queued for it.
+//
+// In come HTTP requests and the messages of the router; out go frames. The
+// dashboard protocol, for authors of clients, is PROTOCOL.md beside this file.
+//
+// # Promises
+//
+//   - Only an active teacher, tutor or admin gets past the upgrade; everybody
+//     else is refused with a code that says why.
+//   - Every close is announced: a disconnect message, then the close code.
+//   - One client's floods, silence or malformed frames close that client only.
+//   - A cursor is never ahead of what was written before it.
+//   - Nothing here waits for a client, except the goroutine that writes to it.
+//   - No credential is ever logged: of an address only the path is.
+//
+// # Who runs
+//
+// Run is the wheel: one goroutine for all heartbeats and metrics. Each session has one goroutine
+// that reads, and while there is something to write one more that writes; the
+// HTTP handler has returned by then. Drain ends them all and waits for them.
+//
+// A session's bytes leave through its writing goroutine alone. What the
+// WebSocket library wants to write (a pong to a ping frame) passes through the
+// same queue, so frames never mix.
+package wsserver

@@ -1,0 +1,175 @@
+package wsserver
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/schoolbell/schoolbell/router"
+)
+
+// serveSocket upgrades a request to a session and returns: the session lives on
+// without the HTTP server.
+func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
+	no := s.open(w, r)
+	if no == nil {
+		s.deps.Observer.Handshake("accepted")
+		return
+	}
+	s.deps.Observer.Handshake(no.code)
+	s.refuse(w, r, no)
+}
+
+func (s *Server) open(w http.ResponseWriter, r *http.Request) *refusal {
+	v, no := s.admit(r)
+	if no != nil {
+		return no
+	}
+	if !s.reserve(v.person.ID) {
+		return tooMany()
+	}
+	c, no := s.subscribe(v)
+	if no == nil {
+		no = c.upgrade(w, r)
+	}
+	if no != nil {
+		s.release(v.person.ID)
+	}
+	return no
+}
+
+// subscribe makes a session that is not connected yet.
+func (s *Server) subscribe(v visitor) (*session, *refusal) {
+	c := &session{
+		server: s,
+		person: v.person.ID,
+		asked:  v.since != nil,
+		flood:  bucket{rate: s.cfg.MessageRate, burst: s.cfg.MessageBurst, at: time.Now()},
+		wants:  wantWelcome,
+		// As if the writer ran: nobody starts it before the upgrade.
+		writing: true,
+		pending: true,
+	}
+	for {
+		sub, err := s.deps.Router.Subscribe(router.Request{Person: v.person, Since: v.since, Wake: c.wake})
+		if err != nil {
+			return nil, refusalOf(err)
+		}
+		// Rights that changed between the question and the subscription would
+		// be missed by both; so ask again.
+		again, ok := s.deps.People.Person(v.person.ID)
+		if ok && again.Role == v.person.Role && again.Active == v.person.Active {
+			c.sub, c.role = sub, v.person.Role.String()
+			return c, nil
+		}
+		sub.Close()
+		if !ok {
+			return nil, refusalOf(router.ErrInactive)
+		}
+		v.person = again
+	}
+}
+
+// upgrade connects the session and starts it.
+func (c *session) upgrade(w http.ResponseWriter, r *http.Request) *refusal {
+	s := c.server
+	up := &upgrade{ResponseWriter: w, session: c}
+	ws, err := websocket.Accept(up, r, &websocket.AcceptOptions{
+		InsecureSkipVerify: true, // admit has looked at the origin
+		OnPingReceived:     c.pinged,
+	})
+	if err != nil {
+		c.sub.Close()
+		if c.conn != nil {
+			_ = c.conn.Close()
+		}
+		return badRequest(cmp.Or(strings.TrimSpace(up.text.String()), "this address speaks WebSocket"))
+	}
+	ws.SetReadLimit(-1) // receive has its own, and its own way to say it
+	c.ws = ws
+	if tcp, ok := c.conn.(interface{ SetWriteBuffer(int) error }); ok {
+		_ = tcp.SetWriteBuffer(socketBuffer)
+	}
+	s.deps.Observer.Opened(c.role)
+	if !s.add(c) {
+		c.turnAway()
+		return nil
+	}
+	s.deps.Log.Debug("session opened", "user", c.person, "remote", r.RemoteAddr)
+	s.running.Go(c.write)
+	go c.read() // add has counted it
+	return nil
+}
+
+// socketBuffer is what the kernel may hold for one client: enough for a burst,
+// little enough that a client that does not read is noticed.
+const socketBuffer = 32 << 10
+
+// turnAway closes a session that was connected while the drain began.
+func (c *session) turnAway() {
+	e := goingAway(soon())
+	var b batch
+	b.appendEnding(e)
+	_ = c.conn.SetWriteDeadline(time.Now().Add(time.Second))
+	_, _ = c.conn.Write(b.out)
+	_ = c.conn.Close()
+	_ = c.ws.CloseNow()
+	c.sub.Close()
+	c.server.release(c.person)
+	c.server.deps.Observer.Closed(c.role, e.reason)
+}
+
+// pinged decides whether a ping frame is answered.
+func (c *session) pinged(_ context.Context, _ []byte) bool {
+	if c.flood.take(1, time.Now()) {
+		return true
+	}
+	c.end(protocolViolation())
+	return false
+}
+
+// An upgrade is the response to the handshake. It takes the connection from the
+// HTTP server with buffers as small as frame headers, and keeps the library's
+// complaints about a malformed handshake for our own refusal.
+type upgrade struct {
+	http.ResponseWriter
+	session *session
+	failed  bool
+	text    strings.Builder
+}
+
+func (u *upgrade) WriteHeader(status int) {
+	if u.failed = status != http.StatusSwitchingProtocols; !u.failed {
+		u.ResponseWriter.WriteHeader(status)
+	}
+}
+
+func (u *upgrade) Write(p []byte) (int, error) {
+	if u.failed {
+		return u.text.Write(p)
+	}
+	return u.ResponseWriter.Write(p)
+}
+
+const (
+	readBuffer  = 64  // frame headers; payloads are read past it
+	writeBuffer = 256 // any control frame, so that each is one Write
+)
+
+func (u *upgrade) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(u.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	residue, _ := rw.Reader.Peek(rw.Reader.Buffered())
+	c := u.session
+	c.conn = conn
+	l := &link{Conn: conn, session: c, residue: append([]byte(nil), residue...)}
+	return l, bufio.NewReadWriter(bufio.NewReaderSize(l, readBuffer), bufio.NewWriterSize(l, writeBuffer)), nil
+}

@@ -1,0 +1,56 @@
+package wsserver
+
+import (
+	"net"
+	"time"
+)
+
+// A link is the connection as the WebSocket library sees it. Reads pass through.
+// What the library writes joins the session's own frames in one queue, and
+// closing is left to the session, which has last words.
+type link struct {
+	net.Conn
+	session *session
+	residue []byte // read by the HTTP server before the upgrade
+}
+
+// maxControl bounds what waits for a client that sends pings and does not read.
+// A pong that finds no room is dropped; the client gets the one before.
+const maxControl = 512
+
+func (l *link) Read(p []byte) (int, error) {
+	if len(l.residue) > 0 {
+		n := copy(p, l.residue)
+		l.residue = l.residue[n:]
+		return n, nil
+	}
+	c := l.session
+	n, err := l.Conn.Read(p)
+	if err != nil {
+		c.readErr = err
+	}
+	if !c.flood.take(float64(n)/1024, time.Now()) {
+		c.end(protocolViolation())
+	}
+	return n, err
+}
+
+// Write takes one whole control frame: the library's buffer holds any.
+func (l *link) Write(p []byte) (int, error) {
+	if p[0]&0xf == opClose {
+		return len(p), nil // the session's ending says it, with the code of our protocol
+	}
+	c := l.session
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended == nil && len(c.control)+len(p) <= maxControl {
+		c.control = append(c.control, p...)
+		c.startWriting()
+	}
+	return len(p), nil
+}
+
+// Close ends the reading only.
+func (l *link) Close() error {
+	return l.SetReadDeadline(time.Unix(1, 0))
+}

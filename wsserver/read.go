@@ -1,0 +1,141 @@
+package wsserver
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// read is the session's reading goroutine. It goes on after end: the client may
+// still be sending, and closing over unread bytes would reset the connection
+// and take our last words with it.
+func (c *session) read() {
+	defer c.server.running.Done()
+	ctx := context.Background() // a context that can end would cost the library a timer per frame
+	var err error
+	for err == nil {
+		var r io.Reader
+		var kind websocket.MessageType
+		if kind, r, err = c.ws.Reader(ctx); err == nil {
+			err = c.receive(kind, r)
+		}
+	}
+	c.end(c.endingOfRead(err))
+	if c.readErr == nil && websocket.CloseStatus(err) == -1 {
+		c.discard()
+	}
+	c.mu.Lock()
+	c.readDone = true
+	last := c.last()
+	c.mu.Unlock()
+	if last {
+		c.finish()
+	}
+}
+
+// endingOfRead says why reading stopped: the client closed, the network broke,
+// or what came was not the WebSocket protocol.
+func (c *session) endingOfRead(err error) ending {
+	switch status := websocket.CloseStatus(err); {
+	case status == websocket.StatusNoStatusRcvd:
+		return clientClosed(int(websocket.StatusNormalClosure))
+	case status != -1:
+		return clientClosed(int(status))
+	case c.readErr != nil:
+		return connectionLost()
+	}
+	return protocolViolation()
+}
+
+// discard reads what a client sends that the library has given up on, until it
+// goes or its time is over.
+func (c *session) discard() {
+	buf := c.server.incoming.Get().(*[]byte)
+	defer c.server.incoming.Put(buf)
+	for {
+		if _, err := c.conn.Read(*buf); err != nil {
+			return
+		}
+	}
+}
+
+// receive reads one message of the client and acts on it.
+func (c *session) receive(kind websocket.MessageType, r io.Reader) error {
+	buf := c.server.incoming.Get().(*[]byte)
+	defer c.server.incoming.Put(buf)
+	n, err := io.ReadFull(r, *buf)
+	switch {
+	case err == nil: // it is longer than the buffer, which is one byte longer than the limit
+		c.end(protocolViolation())
+		for err == nil {
+			_, err = r.Read(*buf)
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		return err
+	case !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
+		return err
+	case c.readErr != nil:
+		return c.readErr // the connection ended, not the message
+	case c.isEnded():
+		return nil
+	case !c.flood.take(1, time.Now()):
+		c.end(protocolViolation())
+		return nil
+	}
+	word := "other"
+	if kind == websocket.MessageText {
+		word = messageType((*buf)[:n])
+	}
+	c.server.deps.Observer.Received(word)
+	switch word {
+	case "ping":
+		c.want(wantPong)
+	case "pong":
+		c.mu.Lock()
+		c.unanswered = 0
+		c.mu.Unlock()
+	}
+	return nil
+}
+
+// messageType is ping, pong or other. What clients send all day is recognised
+// without a parser: its stack would stay with every idle session.
+func messageType(text []byte) string {
+	switch string(text) {
+	case `{"type":"pong"}`, `{"type": "pong"}`:
+		return "pong"
+	case `{"type":"ping"}`, `{"type": "ping"}`:
+		return "ping"
+	}
+	return parseType(text)
+}
+
+//go:noinline
+func parseType(text []byte) string {
+	var m struct {
+		Type string `json:"type"`
+	}
+	if json.Unmarshal(text, &m) == nil && (m.Type == "ping" || m.Type == "pong") {
+		return m.Type
+	}
+	return "other"
+}
+
+// A bucket of tokens: one per message, one per KB.
+type bucket struct {
+	rate, burst float64
+	spent       float64
+	at          time.Time
+}
+
+func (b *bucket) take(n float64, now time.Time) bool {
+	b.spent = max(0, b.spent-now.Sub(b.at).Seconds()*b.rate) + n
+	b.at = now
+	return b.spent <= b.burst
+}

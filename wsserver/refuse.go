@@ -1,0 +1,156 @@
+package wsserver
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/schoolbell/schoolbell/cdc"
+	"github.com/schoolbell/schoolbell/router"
+	"github.com/schoolbell/schoolbell/wsserver/auth"
+)
+
+// A refusal is why somebody is not let in, as plain HTTP.
+type refusal struct {
+	status int
+	code   string // the protocol's `error`
+	detail string
+	retry  bool // with Retry-After
+}
+
+func badRequest(detail string) *refusal {
+	return &refusal{status: http.StatusBadRequest, code: "bad_request", detail: detail}
+}
+
+func unauthenticated(detail string) *refusal {
+	return &refusal{status: http.StatusUnauthorized, code: "unauthenticated", detail: detail}
+}
+
+func notReady(detail string) *refusal {
+	return &refusal{status: http.StatusServiceUnavailable, code: "not_ready", detail: detail, retry: true}
+}
+
+func tooMany() *refusal {
+	return &refusal{
+		status: http.StatusTooManyRequests, code: "too_many_connections", retry: true,
+		detail: "there are too many connections, or too many of yours: close a tab, or come back later",
+	}
+}
+
+// refusalOf maps errors of the router to refusals.
+func refusalOf(err error) *refusal {
+	switch {
+	case errors.Is(err, router.ErrInactive):
+		return &refusal{status: http.StatusForbidden, code: "account_inactive", detail: "this account is not active"}
+	case errors.Is(err, router.ErrRole):
+		return &refusal{
+			status: http.StatusForbidden, code: "role_not_allowed",
+			detail: "dashboards are for teachers, tutors and admins",
+		}
+	}
+	return notReady("the gateway is starting")
+}
+
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, no *refusal) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	if no.retry {
+		// Everybody who was refused at once should not return at once.
+		wait := s.cfg.RetryAfter + rand.N(s.cfg.RetryAfter)
+		h.Set("Retry-After", strconv.Itoa(int((wait+time.Second-1)/time.Second)))
+	}
+	if no.status == http.StatusUnauthorized {
+		h.Set("WWW-Authenticate", `Token realm="schoolbell"`)
+	}
+	body := append([]byte(`{"error":`), '"')
+	body = append(append(body, no.code...), `","detail":`...)
+	body = append(cdc.AppendJSONString(body, no.detail), '}', '\n')
+	w.WriteHeader(no.status)
+	_, _ = w.Write(body)
+	// Only the path: a query may hold a token.
+	s.deps.Log.Debug("refused", "path", r.URL.Path, "reason", no.code, "remote", r.RemoteAddr)
+}
+
+// visitor is who asks, and from where on.
+type visitor struct {
+	person cdc.Person
+	since  *cdc.Position
+}
+
+// admit finds out who asks and whether they may; everything but the limits,
+// which count only when a session is opened.
+func (s *Server) admit(r *http.Request) (visitor, *refusal) {
+	if s.draining.Load() {
+		return visitor{}, notReady("the gateway is shutting down")
+	}
+	for _, check := range s.deps.Ready() {
+		if check.Required && !check.OK {
+			return visitor{}, notReady(check.Name + ": " + check.Detail)
+		}
+	}
+	if !s.originAllowed(r) {
+		return visitor{}, &refusal{
+			status: http.StatusForbidden, code: "origin_not_allowed",
+			detail: "pages of this origin may not connect; allow it in the gateway's list of origins",
+		}
+	}
+	var v visitor
+	if text := r.URL.Query().Get("since"); text != "" {
+		since, err := cdc.ParsePosition(text)
+		if err != nil {
+			return visitor{}, badRequest("since: " + err.Error())
+		}
+		v.since = &since
+	}
+	user, err := s.deps.Auth.Authenticate(r.Context(), r)
+	switch {
+	case errors.Is(err, auth.ErrUnauthenticated):
+		return visitor{}, unauthenticated("no valid token or session; sign in again")
+	case err != nil:
+		if !errors.Is(err, auth.ErrUnavailable) && !errors.Is(err, context.Canceled) {
+			s.deps.Log.Error("cannot authenticate", "path", r.URL.Path, "remote", r.RemoteAddr, "err", err)
+		}
+		return visitor{}, notReady("credentials cannot be checked at the moment")
+	}
+	var ok bool
+	if v.person, ok = s.deps.People.Person(cdc.ParseID(user)); !ok {
+		return visitor{}, unauthenticated("this account does not exist any more")
+	}
+	if err := router.Admits(v.person); err != nil {
+		return visitor{}, refusalOf(err)
+	}
+	return v, nil
+}
+
+// originAllowed protects people whose browser has a session cookie: another
+// site's page may not use it. Clients that are no browsers send no Origin.
+func (s *Server) originAllowed(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return true
+	}
+	u, err := url.Parse(origin)
+	if err != nil || u.Host == "" {
+		return false
+	}
+	if strings.EqualFold(u.Host, r.Host) {
+		return true
+	}
+	for _, pattern := range s.cfg.Origins {
+		name := u.Host
+		if strings.Contains(pattern, "://") {
+			name = u.Scheme + "://" + u.Host
+		}
+		if ok, err := path.Match(strings.ToLower(pattern), strings.ToLower(name)); err == nil && ok {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,175 @@
+package wsserver
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/schoolbell/schoolbell/cdc"
+	"github.com/schoolbell/schoolbell/router"
+)
+
+// Authenticator says who asks. Its errors wrap auth.ErrUnauthenticated or
+// auth.ErrUnavailable. The answer is the LMS's key of the account.
+type Authenticator interface {
+	Authenticate(ctx context.Context, r *http.Request) (user string, err error)
+}
+
+// People is what is known of accounts now. Any goroutine may ask.
+type People interface {
+	Person(id cdc.ID) (cdc.Person, bool)
+	Counts(p cdc.Person) cdc.Counts
+}
+
+// Check is one condition of being ready.
+type Check struct {
+	Name   string
+	OK     bool
+	Detail string // when not OK: what is wrong, and the remedy
+	// Required conditions keep dashboards out while they fail. The others only
+	// show on /readyz.
+	Required bool
+}
+
+// Deps are what a Server needs. Router, Auth and People are required.
+type Deps struct {
+	Router   *router.Router
+	Auth     Authenticator
+	People   People
+	Ready    func() []Check // nil: always ready
+	Page     http.Handler   // at /; nil: no page
+	Observer Observer       // nil: nobody counts
+	Log      *slog.Logger   // nil: no log
+}
+
+// Config tunes a Server; its zero value works.
+type Config struct {
+	Heartbeat       time.Duration // between two pings (30 s)
+	MetricsInterval time.Duration // between two metrics messages (10 s)
+	WriteTimeout    time.Duration // how long one write may take (10 s)
+	Linger          time.Duration // how long a closed client may take to go (3 s)
+	DrainSpread     time.Duration // over which Drain closes the sessions (1.5 s)
+	ReturnSpread    time.Duration // over which drained clients are asked to return (10 s)
+	RetryAfter      time.Duration // what a refused client is asked to wait at least (5 s)
+
+	MaxSessions  int // in all (20,000)
+	MaxPerPerson int // of one person (20)
+
+	// Origins are allowed besides the server's own host: "https://lms.example.org",
+	// or a host; * stands for any part without a slash.
+	Origins []string
+
+	MaxMessage   int     // bytes of one message from a client (4096)
+	MessageRate  float64 // messages, and KB, that a client may send per second (10)
+	MessageBurst float64 // and at once (100)
+}
+
+func (c Config) withDefaults() Config {
+	c.Heartbeat = cmp.Or(c.Heartbeat, 30*time.Second)
+	c.MetricsInterval = cmp.Or(c.MetricsInterval, 10*time.Second)
+	c.WriteTimeout = cmp.Or(c.WriteTimeout, 10*time.Second)
+	c.Linger = cmp.Or(c.Linger, 3*time.Second)
+	c.DrainSpread = cmp.Or(c.DrainSpread, 1500*time.Millisecond)
+	c.ReturnSpread = cmp.Or(c.ReturnSpread, 10*time.Second)
+	c.RetryAfter = cmp.Or(c.RetryAfter, 5*time.Second)
+	c.MaxSessions = cmp.Or(c.MaxSessions, 20_000)
+	c.MaxPerPerson = cmp.Or(c.MaxPerPerson, 20)
+	c.MaxMessage = cmp.Or(c.MaxMessage, 4096)
+	c.MessageRate = cmp.Or(c.MessageRate, 10)
+	c.MessageBurst = cmp.Or(c.MessageBurst, 100)
+	return c
+}
+
+// Server serves dashboards. Its methods may be called from any goroutine.
+type Server struct {
+	deps Deps
+	cfg  Config
+
+	draining atomic.Bool
+	running  sync.WaitGroup // the goroutines of all sessions
+	buffers  sync.Pool      // *[]byte to write from
+	incoming sync.Pool      // *[]byte to read into
+
+	mu       sync.Mutex // guards what follows
+	sessions map[*session]struct{}
+	reserved int            // sessions open, or in their handshake
+	persons  map[cdc.ID]int // the same, by person
+	pings    wheel
+	metrics  wheel
+}
+
+// New returns a server that accepts sessions at once. Run keeps them alive.
+func New(deps Deps, cfg Config) *Server {
+	if deps.Observer == nil {
+		deps.Observer = nobody{}
+	}
+	if deps.Log == nil {
+		deps.Log = slog.New(slog.DiscardHandler)
+	}
+	if deps.Ready == nil {
+		deps.Ready = func() []Check { return nil }
+	}
+	s := &Server{
+		deps:     deps,
+		cfg:      cfg.withDefaults(),
+		sessions: make(map[*session]struct{}),
+		persons:  make(map[cdc.ID]int),
+	}
+	s.buffers.New = func() any { b := make([]byte, 0, 16<<10); return &b }
+	s.incoming.New = func() any { b := make([]byte, s.cfg.MaxMessage+1); return &b }
+	return s
+}
+
+// Sessions is how many sessions are open.
+func (s *Server) Sessions() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.sessions)
+}
+
+// reserve takes a place for somebody's session; false: there is none.
+func (s *Server) reserve(person cdc.ID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reserved >= s.cfg.MaxSessions || s.persons[person] >= s.cfg.MaxPerPerson {
+		return false
+	}
+	s.reserved++
+	s.persons[person]++
+	return true
+}
+
+func (s *Server) release(person cdc.ID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reserved--
+	if s.persons[person]--; s.persons[person] == 0 {
+		delete(s.persons, person)
+	}
+}
+
+// add lets a session take part; false: the server drains.
+func (s *Server) add(c *session) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining.Load() {
+		return false
+	}
+	s.sessions[c] = struct{}{}
+	s.pings.add(c, pingSeat)
+	s.metrics.add(c, metricsSeat)
+	s.running.Add(1) // its reading goroutine; under the lock, so that Drain sees it
+	return true
+}
+
+func (s *Server) remove(c *session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.sessions, c)
+	s.pings.remove(c, pingSeat)
+	s.metrics.remove(c, metricsSeat)
+}

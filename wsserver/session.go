@@ -1,0 +1,141 @@
+package wsserver
+
+import (
+	"net"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/schoolbell/schoolbell/cdc"
+	"github.com/schoolbell/schoolbell/router"
+)
+
+// A session is one socket. Its life:
+//
+//	open ──end()──▶ ending ──disconnect and close frame written──▶ told ──client gone──▶ finished
+//	                  └──────────── a write failed ─────────────▶ broken ──┘
+//
+// One goroutine reads until the client is gone. Another writes while there is
+// something to write; whichever of the two leaves last finishes the session.
+// Thousands of them are idle, so nothing here is allocated before it is needed.
+type session struct {
+	server *Server
+	sub    *router.Subscription
+	person cdc.ID
+	role   string // as it was at the handshake
+	asked  bool   // the client sent `since`
+	conn   net.Conn
+	ws     *websocket.Conn
+
+	seats [seatsPerSession]seat // guarded by server.mu
+
+	// Of the reading goroutine.
+	flood   bucket
+	readErr error // what the connection said, as against the library's opinion of its bytes
+
+	mu         sync.Mutex // guards what follows; held for moments, never while writing
+	wants      wants
+	control    []byte // frames of the library that wait to be written
+	unanswered int    // pings written since the last pong
+	ended      *ending
+	writing    bool // the writing goroutine runs
+	pending    bool // something came after it last looked
+	readDone   bool
+	told       bool // the last words are written; nothing follows them
+	broken     bool // a write failed; nothing more can be said
+	finished   bool
+}
+
+// wants are messages to be made when they are written: only then is it known
+// which cursor they may carry.
+type wants uint8
+
+const (
+	wantWelcome wants = 1 << iota
+	wantPing
+	wantPong
+	wantMetrics
+)
+
+// want asks for a message, and wakes the writer. It never blocks.
+func (c *session) want(w wants) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended == nil {
+		c.wants |= w
+		c.startWriting()
+	}
+}
+
+// wake is the subscription's: there is something to take.
+func (c *session) wake() { c.want(0) }
+
+// startWriting has the writing goroutine look once more. The caller holds c.mu.
+func (c *session) startWriting() {
+	c.pending = true
+	if c.writing || c.told || c.broken {
+		return
+	}
+	c.writing = true
+	c.server.running.Go(c.write)
+}
+
+// heartbeat asks for a ping, or ends the session when two went unanswered.
+func (c *session) heartbeat() {
+	c.mu.Lock()
+	missed := c.unanswered >= 2
+	c.mu.Unlock()
+	if missed {
+		c.end(heartbeatTimeout())
+		return
+	}
+	c.want(wantPing)
+}
+
+// end closes the session for a reason; the first reason counts. It never
+// blocks: the last words and the farewell have Linger to get through.
+func (c *session) end(e ending) {
+	c.mu.Lock()
+	if c.ended != nil {
+		c.mu.Unlock()
+		return
+	}
+	c.ended = &e
+	c.control = nil
+	c.told = e.code == 0 // to nobody: the client is gone
+	now := time.Now()
+	_ = c.conn.SetWriteDeadline(now.Add(c.server.cfg.Linger / 2))
+	_ = c.conn.SetReadDeadline(now.Add(c.server.cfg.Linger))
+	c.startWriting()
+	c.mu.Unlock()
+	c.sub.Close()
+}
+
+// isEnded reports whether end has been called.
+func (c *session) isEnded() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ended != nil
+}
+
+// last reports whether the caller is the last one to leave the session, and has
+// to finish it. The caller holds c.mu.
+func (c *session) last() bool {
+	if !c.readDone || c.writing || c.finished || !(c.told || c.broken) {
+		return false
+	}
+	c.finished = true
+	return true
+}
+
+// finish lets go of everything. It is called once, when both goroutines are done.
+func (c *session) finish() {
+	s := c.server
+	_ = c.conn.Close()
+	_ = c.ws.CloseNow() // or its finalizer keeps the session in memory
+	s.remove(c)
+	s.release(c.person)
+	s.deps.Observer.Closed(c.role, c.ended.reason)
+	s.deps.Log.Debug("session closed", "user", c.person, "reason", c.ended.reason)
+}
