@@ -1,0 +1,34 @@
+// Package auth says who is asking.
+//
+// In comes an HTTP request, out goes the LMS's key of the account that its
+// credential belongs to, or the reason why there is none. Whether that account is
+// active and what it may see is not decided here.
+//
+// # Promises
+//
+//   - The first credential of a request decides: the Authorization header, then
+//     ?token=. A wrong one is refused, never passed over for the next.
+//   - Nothing is remembered: a token that the LMS deleted fails at the next
+//     question, a new one works at once.
+//   - The LMS is only read, by at most four connections, and no question takes
+//     longer than three seconds.
+//   - A database that is down does not look like a wrong token, and the other way
+//     round.
+//   - No token and no password is in any error, log attribute or formatted value.
+//
+// Everything here may be used from any goroutine; it starts none beyond those of
+// the connection pool.
+package auth
+
+import "errors"
+
+var (
+	// ErrUnauthenticated means that the request has no credential, or one that the
+	// LMS does not know. Its text may be shown to the asker: answer 401.
+	ErrUnauthenticated = errors.New("not signed in")
+
+	// ErrUnavailable means that the LMS's database did not answer, so that nothing
+	// is known of the credential. Its text is for the log, not for the asker, who
+	// should come back later: answer 503.
+	ErrUnavailable = errors.New("credentials cannot be looked up")
+)
