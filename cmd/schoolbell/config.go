@@ -1,0 +1,101 @@
+package main
+
+import (
+	"log/slog"
+	"reflect"
+	"strings"
+	"time"
+)
+
+// Config is everything that can be set. A field's tags are all there is to say
+// about it: the key in the file, the environment variable, the default, the unit,
+// the smallest value or the words allowed, and one sentence of help. Flags, the
+// loader and the reference in the README are made from them.
+//
+// A field of type Secret can also be read from a file named in VARIABLE_FILE.
+type Config struct {
+	File     string `key:"config" env:"SCHOOLBELL_CONFIG" unit:"file" help:"YAML file with any of the keys below."`
+	Database Secret `key:"database" env:"SCHOOLBELL_DATABASE" unit:"url" help:"The LMS's database, postgres://user:password@host:5432/name; its role needs LOGIN, REPLICATION and SELECT on the profile's columns."`
+	Profile  string `key:"profile" env:"SCHOOLBELL_PROFILE" default:"django" unit:"name or file" help:"What the LMS's rows mean: a built-in profile, or a YAML file."`
+
+	// Both listeners are closed to the network until somebody opens them. Tokens
+	// travel over the first and we speak no TLS, so that a proxy belongs before it;
+	// the second shows profiles of the memory. The second port lies outside 9100 to
+	// 9999, which are other exporters'.
+	Listen      Address `key:"listen" env:"SCHOOLBELL_LISTEN" default:"127.0.0.1:8080" unit:"host:port" help:"Where dashboards connect; put a proxy with TLS before it, or open it with :8080."`
+	AdminListen Address `key:"admin_listen" env:"SCHOOLBELL_ADMIN_LISTEN" default:"127.0.0.1:8081" unit:"host:port" help:"Where /metrics and pprof are; keep it from the public."`
+
+	// One default for everybody, root or not: a folder that depends on who starts
+	// the process would be a second, empty shadow one day. The container image and
+	// the systemd unit set it to /var/lib/schoolbell.
+	Data string `key:"data" env:"SCHOOLBELL_DATA" default:"schoolbell-data" unit:"folder" help:"The durable store; relative to the working directory."`
+
+	Slot        Name `key:"slot" env:"SCHOOLBELL_SLOT" default:"schoolbell" unit:"name" help:"Replication slot; one gateway each."`
+	Publication Name `key:"publication" env:"SCHOOLBELL_PUBLICATION" default:"schoolbell" unit:"name" help:"Publication that init creates."`
+
+	Heartbeat       time.Duration `key:"heartbeat" env:"SCHOOLBELL_HEARTBEAT" default:"30s" min:"1s" unit:"duration" help:"Time between two pings to a dashboard; two in a row without a pong close it."`
+	MetricsInterval time.Duration `key:"metrics_interval" env:"SCHOOLBELL_METRICS_INTERVAL" default:"10s" min:"1s" unit:"duration" help:"Time between two metrics messages to a dashboard."`
+	Origins         []Origin      `key:"origins" env:"SCHOOLBELL_ORIGINS" unit:"list" help:"Origins of pages that may connect, like https://lms.example.org, besides the gateway's own; a list, or separated by commas."`
+
+	HistoryAge  time.Duration `key:"history_age" env:"SCHOOLBELL_HISTORY_AGE" default:"168h" min:"1m" unit:"duration" help:"How long events are kept for clients that come back."`
+	HistorySize Size          `key:"history_size" env:"SCHOOLBELL_HISTORY_SIZE" default:"1GB" min:"1MB" unit:"size" help:"How much disk the kept events may take; the oldest go first."`
+
+	BulkLimit            int `key:"bulk_limit" env:"SCHOOLBELL_BULK_LIMIT" default:"1000" min:"1" unit:"number" help:"Events of one transaction that a person is pushed one by one; of the rest a gap tells."`
+	Queue                int `key:"queue" env:"SCHOOLBELL_QUEUE" default:"4096" min:"16" unit:"number" help:"Messages that may wait for one socket before it is closed to resume later."`
+	MaxSessions          int `key:"max_sessions" env:"SCHOOLBELL_MAX_SESSIONS" default:"20000" min:"1" unit:"number" help:"Dashboards that may be connected at once."`
+	MaxSessionsPerPerson int `key:"max_sessions_per_person" env:"SCHOOLBELL_MAX_SESSIONS_PER_PERSON" default:"20" min:"1" unit:"number" help:"Dashboards of one person that may be connected at once."`
+
+	LogLevel  string `key:"log_level" env:"SCHOOLBELL_LOG_LEVEL" default:"info" oneof:"debug info warn error" unit:"level" help:"The least that is logged: debug, info, warn or error."`
+	LogFormat string `key:"log_format" env:"SCHOOLBELL_LOG_FORMAT" default:"auto" oneof:"auto text json" unit:"format" help:"text, json, or auto: text on a terminal, json elsewhere."`
+}
+
+// setting is what the tags of one field of Config say.
+type setting struct {
+	index   int
+	key     string
+	env     string
+	def     string
+	min     string
+	oneof   []string
+	unit    string
+	help    string
+	secret  bool
+	isAList bool
+}
+
+// flag is the name of the setting's flag.
+func (s setting) flag() string { return strings.ReplaceAll(s.key, "_", "-") }
+
+// fileEnv is the variable that names a file with the value; secrets have one.
+func (s setting) fileEnv() string { return s.env + "_FILE" }
+
+// settings reads the tags of Config, in the order of its fields.
+func settings() []setting {
+	var list []setting
+	for field := range reflect.TypeFor[Config]().Fields() {
+		tag := field.Tag
+		list = append(list, setting{
+			index:   field.Index[0],
+			key:     tag.Get("key"),
+			env:     tag.Get("env"),
+			def:     tag.Get("default"),
+			min:     tag.Get("min"),
+			oneof:   strings.Fields(tag.Get("oneof")),
+			unit:    tag.Get("unit"),
+			help:    tag.Get("help"),
+			secret:  field.Type == reflect.TypeFor[Secret](),
+			isAList: field.Type.Kind() == reflect.Slice,
+		})
+	}
+	return list
+}
+
+// LogValue writes the settings under their keys; secrets redact themselves.
+func (c Config) LogValue() slog.Value {
+	var attrs []slog.Attr
+	v := reflect.ValueOf(c)
+	for _, s := range settings() {
+		attrs = append(attrs, slog.Any(s.key, v.Field(s.index).Interface()))
+	}
+	return slog.GroupValue(attrs...)
+}
