@@ -1,0 +1,221 @@
+package router_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/schoolbell/schoolbell/cdc"
+	"github.com/schoolbell/schoolbell/router"
+)
+
+func TestASubscriptionSeesEventsInCommitOrderEachOneOnceEvenWhenTwoOfItsGroupsReceiveIt(t *testing.T) {
+	s := newSchool(router.Config{})
+	head := s.join(t, admin(7), nil)
+	other := s.join(t, admin(8), nil)
+	mine := s.join(t, teacher(9), nil)
+
+	s.commit(event(pos(2, 1), true, 7, 9), event(pos(2, 2), true, 7))
+	s.commit(event(pos(3, 1), true), event(pos(3, 2), false, 9))
+
+	require.Equal(t, []string{"0/2.1", "0/2.2", "0/3.1"}, drain(t, head))
+	require.Equal(t, []string{"0/2.1", "0/2.2", "0/3.1"}, drain(t, other))
+	require.Equal(t, []string{"0/2.1", "0/3.2"}, drain(t, mine))
+}
+
+func TestGroupsBearTheProtocolsNames(t *testing.T) {
+	require.Equal(t, "dashboard_user_42", router.UserGroup(cdc.IntID(42)).String())
+	require.Equal(t, "dashboard_metrics", router.MetricsGroup().String())
+}
+
+func TestAMessageIsEncodedOnceForAllReceivers(t *testing.T) {
+	s := newSchool(router.Config{})
+	a, b := s.join(t, admin(1), nil), s.join(t, admin(2), nil)
+	s.commit(event(pos(2, 1), true))
+	var x, y [1]*router.Message
+	_, err := a.Take(x[:])
+	require.NoError(t, err)
+	_, err = b.Take(y[:])
+	require.NoError(t, err)
+	require.Same(t, x[0], y[0])
+}
+
+func TestPublishNeverWaitsForASubscriberOneThatFallsBehindIsClosedWithErrSlow(t *testing.T) {
+	s := newSchool(router.Config{Queue: 10, BulkLimit: 4})
+	woken := 0
+	slow, err := s.Subscribe(router.Request{Person: teacher(1), Wake: func() { woken++ }})
+	require.NoError(t, err)
+	defer slow.Close()
+	brisk := s.join(t, teacher(1), nil)
+	for i := 2; i < 20; i++ {
+		s.commit(event(pos(i, 1), false, 1))
+		require.Len(t, drain(t, brisk), 1)
+	}
+	_, err = slow.Take(make([]*router.Message, 1))
+	require.ErrorIs(t, err, router.ErrSlow)
+	require.Equal(t, 2, woken, "once for the first message, once for the end")
+	require.EqualValues(t, 1, s.Stats().Slow)
+	require.Equal(t, 10, s.Stats().QueueHigh)
+}
+
+func TestWakeIsCalledWhenAnEmptyQueueFills(t *testing.T) {
+	s := newSchool(router.Config{})
+	woken := 0
+	sub, err := s.Subscribe(router.Request{Person: teacher(1), Wake: func() { woken++ }})
+	require.NoError(t, err)
+	defer sub.Close()
+	s.commit(event(pos(2, 1), false, 1), event(pos(2, 2), false, 1))
+	s.commit(event(pos(3, 1), false, 1))
+	require.Equal(t, 1, woken)
+	drain(t, sub)
+	s.commit(event(pos(4, 1), false, 1))
+	require.Equal(t, 2, woken)
+}
+
+func TestSubscribersArriveOnlyAfterStart(t *testing.T) {
+	r := router.New(&memory{}, router.Config{})
+	_, err := r.Subscribe(router.Request{Person: teacher(1), Wake: func() {}})
+	require.ErrorIs(t, err, router.ErrNotStarted)
+	_, err = r.Page(t.Context(), teacher(1), nil, 1)
+	require.ErrorIs(t, err, router.ErrNotStarted)
+}
+
+func TestWhatWasTakenFromSomebodyIsTakenBeforeAnyLaterEvent(t *testing.T) {
+	tests := []struct {
+		name string
+		to   func(cdc.Person) cdc.Person
+		err  error
+		want []string
+	}{
+		{"a deactivated person's subscriptions end", func(p cdc.Person) cdc.Person { p.Active = false; return p }, router.ErrInactive, nil},
+		{"a role that may not see dashboards ends them", func(p cdc.Person) cdc.Person { p.Role = cdc.Student; return p }, router.ErrRole, nil},
+		{"who is no admin any more keeps what is theirs, of what waits too", func(p cdc.Person) cdc.Person { p.Role = cdc.Tutor; return p }, nil, []string{"0/2.2", "0/3.2"}},
+		{"who stays admin sees all", func(p cdc.Person) cdc.Person { return p }, nil, []string{"0/2.1", "0/2.2", "0/3.1", "0/3.2"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newSchool(router.Config{})
+			sub := s.join(t, admin(1), nil)
+			s.commit(event(pos(2, 1), true, 5), event(pos(2, 2), true, 1))
+			s.Publish(router.Batch{
+				Cursor: pos(3, 2), People: []cdc.Person{tt.to(admin(1))},
+				Events: []*cdc.Event{event(pos(3, 1), true), event(pos(3, 2), false, 1)},
+			})
+			if tt.err != nil {
+				_, err := sub.Take(make([]*router.Message, 1))
+				require.ErrorIs(t, err, tt.err)
+				return
+			}
+			require.Equal(t, tt.want, drain(t, sub))
+		})
+	}
+}
+
+func TestAPersonWhoBecomesAdminSeesTheSameBatchAsOne(t *testing.T) {
+	s := newSchool(router.Config{})
+	sub := s.join(t, teacher(1), nil)
+	s.Publish(router.Batch{Cursor: pos(2, 1), People: []cdc.Person{admin(1)}, Events: []*cdc.Event{event(pos(2, 1), true)}})
+	require.Equal(t, []string{"0/2.1"}, drain(t, sub))
+}
+
+func TestRightsTakenInTheMiddleOfAReplayHoldForWhatWasRead(t *testing.T) {
+	s := newSchool(router.Config{})
+	s.commit(event(pos(2, 1), true), event(pos(2, 2), false, 1))
+	sub := s.join(t, admin(1), new(pos(1, 0)))
+	s.memory.during = func() { s.Publish(router.Batch{Cursor: pos(3, 0), People: []cdc.Person{teacher(1)}}) }
+	require.Equal(t, []string{"0/2.2"}, drain(t, sub))
+
+	sub = s.join(t, admin(1), new(pos(1, 0)))
+	p := admin(1)
+	p.Active = false
+	s.memory.during = func() { s.Publish(router.Batch{Cursor: pos(4, 0), People: []cdc.Person{p}}) }
+	_, err := sub.Take(make([]*router.Message, 8))
+	require.ErrorIs(t, err, router.ErrInactive)
+}
+
+func TestWhatCannotBeGivenIsSaidBulk(t *testing.T) {
+	s := newSchool(router.Config{BulkLimit: 3})
+	head, few := s.join(t, admin(1), nil), s.join(t, teacher(2), nil)
+	var events []*cdc.Event
+	for i := 1; i <= 10; i++ {
+		var people []int64
+		if i%5 == 0 {
+			people = []int64{2}
+		}
+		events = append(events, event(pos(2, i), true, people...))
+	}
+	s.commit(events...)
+	s.commit(event(pos(3, 1), true))
+	require.Equal(t, []string{"0/2.1", "0/2.2", "0/2.3", "gap bulk 0/2.3-0/2.10 7", "0/3.1"}, drain(t, head))
+	require.Equal(t, []string{"0/2.5", "0/2.10"}, drain(t, few))
+	require.EqualValues(t, 1, s.Stats().Gaps["bulk"])
+
+	again := s.join(t, admin(1), new(pos(2, 3)))
+	require.Len(t, drain(t, again), 8, "the rest is in the history")
+}
+
+func TestABulkOfSeveralTransactionsInOneBatchIsSaidInItsPlace(t *testing.T) {
+	s := newSchool(router.Config{BulkLimit: 1})
+	sub := s.join(t, teacher(2), nil)
+	s.commit(event(pos(2, 1), false, 2), event(pos(2, 2), false, 2), event(pos(3, 1), false, 2))
+	require.Equal(t, []string{"0/2.1", "gap bulk 0/2.1-0/2.2 1", "0/3.1"}, drain(t, sub))
+}
+
+func TestACursorShortOfTheEventsHidesNothingFromWhoJoinsThen(t *testing.T) {
+	s := newSchool(router.Config{})
+	e := event(pos(2, 1), false, 1)
+	s.memory.add(e)
+	s.Publish(router.Batch{Cursor: pos(2, 0), Events: []*cdc.Event{e}})
+	require.Equal(t, []string{"0/2.1"}, drain(t, s.join(t, teacher(1), new(pos(1, 0)))))
+	require.Equal(t, pos(2, 1), s.Cursor())
+}
+
+func TestClosingLeavesNothingBehind(t *testing.T) {
+	s := newSchool(router.Config{})
+	var subs []*router.Subscription
+	for i := range 50 {
+		subs = append(subs, s.join(t, admin(int64(i%7)), new(pos(1, 0))))
+	}
+	require.Equal(t, 50, s.Stats().Subscriptions)
+	for i, sub := range subs {
+		if i%3 != 1 {
+			sub.Close()
+			sub.Close()
+		}
+	}
+	s.commit(event(pos(2, 1), true, 1))
+	for i, sub := range subs {
+		if i%3 == 1 {
+			require.Equal(t, []string{"0/2.1"}, drain(t, sub))
+			sub.Close()
+		}
+		_, err := sub.Take(make([]*router.Message, 1))
+		require.ErrorIs(t, err, router.ErrClosed)
+	}
+	require.Zero(t, s.Stats().Subscriptions)
+	require.Zero(t, s.Stats().Replaying)
+}
+
+func BenchmarkFanOutTo1000Subscriptions(b *testing.B) {
+	s := newSchool(router.Config{})
+	subs := make([]*router.Subscription, 0, 1000)
+	for i := range 1000 {
+		subs = append(subs, s.join(b, teacher(int64(10_000+i)), nil))
+	}
+	buf := make([]*router.Message, 64)
+	people := make([]int64, 1000)
+	for i := range people {
+		people[i] = int64(10_000 + i)
+	}
+	n := 1
+	b.ReportAllocs()
+	for b.Loop() {
+		n++
+		e := event(pos(n, 1), false, people...)
+		s.Publish(router.Batch{Cursor: e.Position, Events: []*cdc.Event{e}})
+		for _, sub := range subs {
+			_, _ = sub.Take(buf)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/delivery")
+}
