@@ -133,6 +133,17 @@ func TestSubscribeIsAtomicNoGapAndNoOverlap(t *testing.T) {
 		lsn := 1
 		var all []*cdc.Event
 		var clients []*client
+		audiences := rapid.SliceOfN(rapid.SliceOfNDistinct(rapid.Int64Range(0, 4), 0, 3, rapid.ID), 1, 4)
+		commit := func(audiences [][]int64) { // 0 stands for the admins
+			lsn += 2
+			var tx []*cdc.Event
+			for i, people := range audiences {
+				rest := slices.DeleteFunc(slices.Clone(people), func(p int64) bool { return p == 0 })
+				tx = append(tx, event(pos(lsn, i+1), len(rest) < len(people), rest...))
+			}
+			all = append(all, tx...)
+			s.commit(tx...)
+		}
 		join := func(c *client, since *cdc.Position) {
 			sub, err := s.Subscribe(router.Request{Person: c.person, Since: since, Wake: func() {}})
 			require.NoError(t, err)
@@ -153,15 +164,10 @@ func TestSubscribeIsAtomicNoGapAndNoOverlap(t *testing.T) {
 			return p
 		}
 		t.Repeat(map[string]func(*rapid.T){
-			"commit": func(t *rapid.T) {
-				lsn += rapid.IntRange(1, 3).Draw(t, "step")
-				var tx []*cdc.Event
-				for i := range rapid.IntRange(1, 4).Draw(t, "events") {
-					people := rapid.SliceOfNDistinct(rapid.Int64Range(1, 4), 0, 3, rapid.ID).Draw(t, "people")
-					tx = append(tx, event(pos(lsn, i+1), rapid.Bool().Draw(t, "admins"), people...))
-				}
-				all = append(all, tx...)
-				s.commit(tx...)
+			"commit": func(t *rapid.T) { commit(audiences.Draw(t, "audiences")) },
+			"commit while somebody reads the history": func(t *rapid.T) {
+				tx := audiences.Draw(t, "audiences")
+				s.memory.during = func() { commit(tx) }
 			},
 			"quiet": func(t *rapid.T) {
 				lsn++
