@@ -1,0 +1,163 @@
+package shadow
+
+import (
+	"bytes"
+	"iter"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/schoolbell/schoolbell/cdc"
+)
+
+// Events yields the events after the position after, up to and with upTo, in
+// order, as they are when the iteration starts. After an error it yields nothing
+// more.
+//
+// Whoever must know that none is missing asks Kept once the first event is there,
+// or the iteration over: if it is not After(after), none is.
+func (s *Store) Events(after, upTo cdc.Position) iter.Seq2[*cdc.Event, error] {
+	return s.events(after, upTo, func(storedEvent) bool { return true })
+}
+
+// EventsFor is Events without those that the person, or an admin if it is one, may
+// not see. What is left out costs no allocation.
+func (s *Store) EventsFor(person cdc.ID, admin bool, after, upTo cdc.Position) iter.Seq2[*cdc.Event, error] {
+	var key []byte
+	if !person.IsZero() {
+		key = person.AppendKey(nil)
+	}
+	return s.events(after, upTo, func(e storedEvent) bool { return e.concerns(key, admin) })
+}
+
+func (s *Store) events(after, upTo cdc.Position, want func(storedEvent) bool) iter.Seq2[*cdc.Event, error] {
+	return func(yield func(*cdc.Event, error) bool) {
+		if !upTo.After(after) {
+			return
+		}
+		err := s.walk(pastHistoryKey(after), pastHistoryKey(upTo), func(key, value []byte) (bool, error) {
+			stored, err := cutEvent(value)
+			if err != nil {
+				return false, err
+			}
+			if !want(stored) {
+				return true, nil
+			}
+			e, err := ownEvent(key, value)
+			if err != nil {
+				return false, err
+			}
+			return yield(e, nil), nil
+		})
+		if err != nil {
+			yield(nil, err)
+		}
+	}
+}
+
+// ownEvent makes an event of an entry that the iterator is about to reuse.
+func ownEvent(key, value []byte) (*cdc.Event, error) {
+	at, err := cutHistoryKey(key)
+	if err != nil {
+		return nil, err
+	}
+	stored, err := cutEvent(bytes.Clone(value))
+	if err != nil {
+		return nil, err
+	}
+	e, err := stored.event(at)
+	if err != nil {
+		return nil, errCutShort
+	}
+	return e, nil
+}
+
+// Kept is the position after which every event is still there.
+func (s *Store) Kept() cdc.Position {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.kept
+}
+
+// Trim removes the oldest events: those that happened before olderThan, and as
+// many more as bring what the history takes on the disk down to maxBytes; a zero
+// of either asks for nothing. It answers how many it removed. Events that are
+// still in memory only take no room yet.
+//
+// Commits go on meanwhile. Call it from one goroutine.
+func (s *Store) Trim(olderThan time.Time, maxBytes int64) (removed int, err error) {
+	s.mu.Lock()
+	from, drops := s.kept, s.drops
+	s.mu.Unlock()
+	cut, removed, err := s.trimPoint(from, olderThan, maxBytes)
+	if err != nil || removed == 0 {
+		return 0, err
+	}
+	if err := s.enter(); err != nil {
+		return 0, err
+	}
+	defer s.gate.leave()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.drops != drops {
+		return 0, nil // what was to be trimmed is gone, and its positions mean something else now
+	}
+	b := s.db.NewBatch()
+	defer b.Close()
+	if err := b.DeleteRange([]byte{historyPrefix}, pastHistoryKey(cut), nil); err != nil {
+		return 0, explain(s.dir, err)
+	}
+	if err := b.Set(keptKey(), appendPosition(nil, cut), nil); err != nil {
+		return 0, explain(s.dir, err)
+	}
+	s.kept = cut // both are under mu: who asks for Kept after having read is told of the removal
+	if err := b.Commit(pebble.NoSync); err != nil {
+		return 0, explain(s.dir, err)
+	}
+	return removed, s.health()
+}
+
+// trimPoint finds the last event to remove, and how many go with it.
+func (s *Store) trimPoint(from cdc.Position, olderThan time.Time, maxBytes int64) (cut cdc.Position, n int, err error) {
+	excess := int64(0)
+	measure := func(after cdc.Position) (err error) {
+		if maxBytes <= 0 {
+			return nil
+		}
+		used, err := s.db.EstimateDiskUsage(pastHistoryKey(after), []byte{historyPrefix + 1})
+		excess = int64(used) - maxBytes
+		return err
+	}
+	if err := s.enter(); err != nil {
+		return cut, 0, err
+	}
+	defer s.gate.leave()
+	if err := measure(from); err != nil {
+		return cut, 0, s.readError(err)
+	}
+	// Entries take less on the disk than here. So what the excess amounts to is
+	// removed, and the rest measured again, until it fits.
+	const step = 64 << 10
+	passed := int64(0)
+	err = s.walk(pastHistoryKey(from), []byte{historyPrefix + 1}, func(key, value []byte) (bool, error) {
+		stored, err := cutEvent(value)
+		if err != nil {
+			return false, err
+		}
+		if excess > 0 && passed >= max(excess, step) {
+			if err := measure(cut); err != nil {
+				return false, s.readError(err)
+			}
+			passed = 0
+		}
+		if !stored.time.Before(olderThan) && excess <= 0 {
+			return false, nil
+		}
+		if cut, err = cutHistoryKey(key); err != nil {
+			return false, err
+		}
+		passed += int64(len(key) + len(value))
+		n++
+		return true, nil
+	})
+	return cut, n, err
+}

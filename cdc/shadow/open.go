@@ -1,0 +1,201 @@
+package shadow
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/schoolbell/schoolbell/cdc"
+)
+
+// Open opens the store in dir, which it creates with mode 0700 if there is none,
+// and brings it back to where the last checkpoint left the history.
+func Open(dir string, cfg Config) (*Store, error) {
+	return open(dir, cfg, vfs.Default)
+}
+
+func open(dir string, cfg Config, base vfs.FS) (*Store, error) {
+	dir = filepath.Clean(dir)
+	if err := makeDir(dir, base); err != nil {
+		return nil, err
+	}
+	lock, err := lockDir(dir, base)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{dir: dir, lock: lock, disk: &disk{FS: base, dir: dir}}
+	s.db, err = pebble.Open(dir, options(cfg, s.disk, lock))
+	if err != nil {
+		return nil, errors.Join(s.readError(err), lock.Close())
+	}
+	if err = s.health(); err == nil {
+		err = s.load()
+	}
+	if err != nil {
+		_ = s.Close() // nothing was written that anybody counts on
+		return nil, err
+	}
+	return s, nil
+}
+
+func makeDir(dir string, base vfs.FS) error {
+	info, err := base.Stat(dir)
+	switch {
+	case err == nil && !info.IsDir():
+		return fmt.Errorf("data directory %s is a file; choose another with --data", dir)
+	case err == nil:
+		return nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return explain(dir, err)
+	}
+	if err := base.MkdirAll(dir, 0o700); err != nil {
+		return explain(dir, &errWrite{"mkdir", err})
+	}
+	parent, err := base.OpenDir(filepath.Dir(dir))
+	if err != nil {
+		return explain(dir, err)
+	}
+	if err := errors.Join(parent.Sync(), parent.Close()); err != nil {
+		return explain(dir, &errWrite{"sync", err})
+	}
+	return nil
+}
+
+func lockDir(dir string, base vfs.FS) (*pebble.Lock, error) {
+	lock, err := pebble.LockDirectory(dir, base)
+	if path, ok := errors.AsType[*os.PathError](err); ok {
+		return nil, explain(dir, &errWrite{path.Op, path.Err})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("data directory %s is in use by another schoolbell (%w); "+
+			"stop that one, or choose another directory with --data", dir, err)
+	}
+	return lock, nil
+}
+
+func options(cfg Config, d *disk, lock *pebble.Lock) *pebble.Options {
+	c := &chatter{log: cmp.Or(cfg.Log, slog.Default()), d: d}
+	o := &pebble.Options{
+		FS:        d,
+		Lock:      lock,
+		CacheSize: cmp.Or(cfg.CacheBytes, 32<<20),
+		// The format is named, so that a new version of the store below cannot
+		// change it, and with it the way back, unasked.
+		FormatMajorVersion:          pebble.FormatTableFormatV6,
+		MemTableSize:                uint64(cmp.Or(cfg.MemtableBytes, 8<<20)),
+		MemTableStopWritesThreshold: 3,
+		// Two cores are shared with the log's reader: few, larger files, compacted
+		// one at a time, and writers held back only when that cannot keep up.
+		L0CompactionThreshold:      4,
+		L0StopWritesThreshold:      24,
+		LBaseMaxBytes:              64 << 20,
+		CompactionConcurrencyRange: func() (lower, upper int) { return 1, 1 },
+		MaxOpenFiles:               256,
+		BytesPerSync:               512 << 10,
+		WALBytesPerSync:            512 << 10, // spreads what a Sync would have to write at once
+		FlushDelayDeleteRange:      10 * time.Second,
+		Logger:                     c,
+		EventListener:              c.listener(),
+	}
+	for i := range o.Levels {
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10) // most keys asked for the first time are not there
+		o.Levels[i].IndexBlockSize = 64 << 10
+	}
+	return o
+}
+
+// load reads what the store says of itself and removes what no checkpoint covers.
+func (s *Store) load() error {
+	if err := s.checkFormat(); err != nil {
+		return err
+	}
+	if v, ok, err := s.meta(checkpointKey()); err != nil {
+		return err
+	} else if ok {
+		s.has = true
+		if s.checkpoint, s.newest, err = readCheckpoint(v); err != nil {
+			return damaged(s.dir, err)
+		}
+	}
+	if v, ok, err := s.meta(keptKey()); err != nil {
+		return err
+	} else if ok {
+		if s.kept, _, err = cutPosition(v); err != nil {
+			return damaged(s.dir, err)
+		}
+	}
+	return s.dropUncovered()
+}
+
+// checkFormat refuses a directory of another version, or of somebody else, and
+// marks a new one.
+func (s *Store) checkFormat() error {
+	v, ok, err := s.meta(formatKey())
+	if err != nil {
+		return err
+	}
+	if ok {
+		if len(v) != 4 {
+			return damaged(s.dir, errCutShort)
+		}
+		if got := binary.BigEndian.Uint32(v); got != format {
+			return fmt.Errorf("data directory %s has format %d, this schoolbell reads %d; run the version that wrote it, or %s",
+				s.dir, got, format, startOver)
+		}
+		return nil
+	}
+	err = s.walk(nil, nil, func(key, _ []byte) (bool, error) {
+		return false, fmt.Errorf("data directory %s holds a store that is not schoolbell's; choose another with --data", s.dir)
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.db.Set(formatKey(), binary.BigEndian.AppendUint32(nil, format), pebble.Sync); err != nil {
+		return explain(s.dir, err)
+	}
+	return s.health()
+}
+
+// dropUncovered removes the events after the newest one that a checkpoint covers.
+// They belong to a transaction, or a snapshot, that was written in several batches
+// and whose last one did not come: the log will bring it again, whole.
+func (s *Store) dropUncovered() error {
+	from := pastHistoryKey(s.newest)
+	if s.newest == (cdc.Position{}) {
+		from = []byte{historyPrefix}
+	}
+	found := false
+	err := s.walk(from, []byte{historyPrefix + 1}, func(_, _ []byte) (bool, error) {
+		found = true
+		return false, nil
+	})
+	if err != nil || !found {
+		return err
+	}
+	if err := s.db.DeleteRange(from, []byte{historyPrefix + 1}, pebble.Sync); err != nil {
+		return explain(s.dir, err)
+	}
+	return s.health()
+}
+
+// meta reads one of the store's own keys.
+func (s *Store) meta(key []byte) ([]byte, bool, error) {
+	v, closer, err := s.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, s.readError(err)
+	}
+	v = append([]byte(nil), v...)
+	return v, true, closer.Close()
+}
