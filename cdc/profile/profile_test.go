@@ -54,4 +54,125 @@ func parse(t *testing.T, yaml string) *profile.Profile {
 	return p
 }
 
-var _ = cdc.IntID
+// Promise: `extends: django` begins with the built-in profile, and a deployment
+// whose mark is called score needs no more than this file of two lines.
+func TestTwoLinesNameTheMarkScore(t *testing.T) {
+	p := open(t, "testdata/school-with-score.yaml")
+	base := open(t, "django")
+	require.Equal(t, "django", p.Name())
+	require.NotEqual(t, base.Hash(), p.Hash())
+
+	want := base.Tables()
+	got := p.Tables()
+	require.Equal(t, want[:4], got[:4])
+	require.Equal(t, []string{"assignment_id", "student_id", "submitted_at", "score"}, got[4].Columns)
+	require.Equal(t, []string{"assignment_id", "student_id", "submitted_at", "grade"}, want[4].Columns)
+}
+
+func TestTheBuiltInDjangoProfileIsTheOneDocumented(t *testing.T) {
+	require.Equal(t, []string{"django"}, profile.BuiltIn())
+	p := open(t, "django")
+	require.Equal(t, "django", p.Name())
+	require.Equal(t, []cdc.TableSpec{
+		{Schema: "public", Name: "accounts_studentprofile", Columns: []string{"user_id", "tutor_id"}},
+		{Schema: "public", Name: "accounts_user", Columns: []string{"is_active", "first_name", "last_name", "email", "role"}},
+		{Schema: "public", Name: "assignments_assignment", Columns: []string{"status", "title", "description", "author_id", "due_date"}},
+		{Schema: "public", Name: "assignments_assignment_assigned_to", Columns: []string{"assignment_id", "user_id"}},
+		{Schema: "public", Name: "assignments_assignmentsubmission", Columns: []string{"assignment_id", "student_id", "submitted_at", "grade"}},
+	}, p.Tables())
+
+	token, ok := p.Token()
+	require.True(t, ok)
+	require.Equal(t, profile.TokenTable{Schema: "public", Table: "authtoken_token", Key: "key", User: "user_id"}, token)
+	session, ok := p.Session()
+	require.True(t, ok)
+	require.Equal(t, profile.SessionTable{Kind: "django", Schema: "public", Table: "django_session", Cookie: "sessionid"}, session)
+	lookup, column, ok := p.TutorPath()
+	require.True(t, ok)
+	require.Equal(t, 0, lookup)
+	require.Equal(t, 0, column)
+}
+
+// Promise: the tables of auth are never published, not even the columns of a table
+// that is mapped for other reasons.
+func TestTablesOfCredentialsAreNeverPublished(t *testing.T) {
+	p := parse(t, "extends: django\nauth: {token: {from: accounts_user, key: api_key, user: id}}\n")
+	for _, spec := range p.Tables() {
+		require.NotContains(t, spec.Columns, "api_key")
+		require.NotEqual(t, "django_session", spec.Name)
+	}
+}
+
+func TestAProfileThatIsNowhereIsAnsweredWithTheNearestName(t *testing.T) {
+	_, err := profile.Open("djagno")
+	require.EqualError(t, err, `profile "djagno" is neither built in (django) nor a file that exists; the nearest is "django"`)
+}
+
+func TestSchemaAndPrefixNameTheTables(t *testing.T) {
+	p := parse(t, "extends: django\nschema: lms\nprefix: x_\nsubmission: {tutor: student_id -> accounts_user.tutor_id}\n")
+	require.Equal(t, cdc.TableSpec{
+		Schema: "lms", Name: "x_accounts_user",
+		Columns: []string{"is_active", "first_name", "last_name", "email", "role", "id", "tutor_id"},
+	}, p.Tables()[0], "a path may go to a table by its id, and then the table is there once")
+	token, _ := p.Token()
+	require.Equal(t, "lms", token.Schema)
+	require.Equal(t, "x_authtoken_token", token.Table)
+}
+
+func TestALookupThatNoPathUsesIsNotPublished(t *testing.T) {
+	p := parse(t, "extends: django\nsubmission: {tutor: tutor_id}\n")
+	require.Len(t, p.Tables(), 4)
+	_, _, ok := p.TutorPath()
+	require.False(t, ok)
+}
+
+func TestAWholeNameReplacesFirstAndLastOfTheBase(t *testing.T) {
+	p := parse(t, "extends: django\nuser: {name: full_name}\nkeep: [root_id]\n")
+	require.Equal(t, []string{"is_active", "full_name", "email", "role"}, p.Tables()[1].Columns)
+	require.Equal(t, []string{"root_id"}, p.Keep())
+}
+
+// Promise: the hash changes exactly when the meaning of rows does.
+func TestTheHashChangesExactlyWhenTheMeaningDoes(t *testing.T) {
+	base := open(t, "django").Hash()
+	same := map[string]string{
+		"a comment":            "# hello\nextends: django\n",
+		"a name":               "profile: mine\nextends: django\n",
+		"the same said again":  "extends: django\ntimes: 'utc'\ngrade: {score: grade, again: [grade]}\n",
+		"credentials":          "extends: django\nauth: {token: {from: t, key: k, user: u}}\n",
+		"a lookup nobody uses": "extends: django\nlookup: {other: {from: t, key: k}}\n",
+	}
+	for why, yaml := range same {
+		require.Equal(t, base, parse(t, yaml).Hash(), why)
+	}
+	seen := map[string]string{base: "django"}
+	for why, yaml := range map[string]string{
+		"a column":    "grade: {score: score}",
+		"a mark":      "grade: {again: score}",
+		"a condition": "grade: {graded: {score: present}}",
+		"a test":      "grade: {graded: {grade: absent}}",
+		"a not":       "assignment: {closed: {status: {not: closed}}}",
+		"a value":     "assignment: {closed: {status: shut}}",
+		"a list":      "assignment: {closed: {status: [shut, closed]}}",
+		"a min":       "grade: {graded: {grade: {min: 0}}}",
+		"a below":     "grade: {graded: {grade: {below: 0}}}",
+		"where":       "submission: {where: {kind: x}}",
+		"gone":        "submission: {gone: {kind: x}}",
+		"roles":       "user: {roles: {a: admin}}",
+		"other roles": "user: {roles: {a: tutor}}",
+		"a table":     "user: {from: people}",
+		"a schema":    "schema: lms",
+		"a prefix":    "prefix: x_",
+		"a zone":      "times: Europe/Berlin",
+		"unix times":  "times: unix",
+		"a path":      "lookup: {profile: {key: student_id}}",
+	} {
+		h := parse(t, "extends: django\n"+yaml+"\n").Hash()
+		require.Empty(t, seen[h], why)
+		seen[h] = why
+	}
+	require.Equal(t,
+		parse(t, "extends: django\nassignment: {closed: {status: [a, b], kind: x}}\n").Hash(),
+		parse(t, "extends: django\nassignment:\n  closed:\n    kind: x\n    status: [b, a]\n").Hash(),
+		"the order of keys and values means nothing")
+}

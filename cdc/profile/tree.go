@@ -105,7 +105,8 @@ func parseTree(file string, src []byte, m *mistakes) *node {
 			continue
 		}
 		if root != nil {
-			m.add(placeOf(file, doc.Body.GetToken()), "a second document", "one profile in a file")
+			again := converter{file: file, mistakes: &mistakes{}}
+			m.add(again.node(doc.Body, 0).at, "a second document", "one profile in a file")
 			break
 		}
 		root = c.node(doc.Body, 0)
@@ -129,7 +130,7 @@ func parseYAML(src []byte) (tree *ast.File, err error) {
 			tree, err = nil, fmt.Errorf("it cannot be parsed: %v", r)
 		}
 	}()
-	return parser.ParseBytes(src, 0)
+	return parser.ParseBytes(src, 0, parser.AllowDuplicateMapKey()) // so that each is told with its place
 }
 
 func placeOf(file string, t *token.Token) place {
@@ -181,10 +182,21 @@ func (c *converter) node(n ast.Node, depth int) *node {
 		c.mapping(out, n.Values, depth)
 	case *ast.MappingValueNode:
 		c.mapping(out, []*ast.MappingValueNode{n}, depth)
+	case *ast.AnchorNode:
+		c.fancy(out.at, tok)
+		return c.node(n.Value, depth+1)
+	case *ast.TagNode:
+		c.fancy(out.at, tok)
+		return c.node(n.Value, depth+1)
 	default:
-		c.mistakes.add(out.at, oneLine(tok.Value), "plain YAML, without anchors, aliases and tags")
+		c.fancy(out.at, tok)
+		out.kind, out.text = nodeWord, "word" // one mistake is enough: nobody need complain of the value too
 	}
 	return out
+}
+
+func (c *converter) fancy(at place, tok *token.Token) {
+	c.mistakes.add(at, oneLine(tok.Value), "plain YAML, without anchors, aliases and tags")
 }
 
 func (c *converter) mapping(out *node, pairs []*ast.MappingValueNode, depth int) {

@@ -1,0 +1,96 @@
+package profile_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/schoolbell/schoolbell/cdc"
+	"github.com/schoolbell/schoolbell/cdc/profile"
+)
+
+func without(t *cdc.Table, name, instead string, typ int) *cdc.Table {
+	for i := range t.Columns {
+		if t.Columns[i].Name == name {
+			t.Columns[i] = cdc.Column{Name: instead, Type: uint32(typ)}
+		}
+	}
+	return t
+}
+
+func TestAMarkOfTheOtherNameIsAnsweredWithTheLinesToWrite(t *testing.T) {
+	_, err := open(t, "django").Bind(without(submissions(number), "grade", "score", int4s))
+	require.EqualError(t, err, `the log carries no column "grade" of table public.assignments_assignmentsubmission, `+
+		`which the profile django names in grade.graded, grade.again, grade.score; it has "score": write a file with the lines `+
+		"`extends: django` and `grade: {graded: {score: present}, again: score, score: score}` and give it as the profile")
+	missing, ok := errors.AsType[*profile.MissingColumnError](err)
+	require.True(t, ok)
+	require.Equal(t, "score", missing.Nearest)
+
+	p, err := profile.Parse("school.yaml", []byte("extends: django\ngrade: {graded: {score: present}, again: score, score: score}\n"))
+	require.NoError(t, err)
+	_, err = p.Bind(without(submissions(number), "grade", "score", int4s))
+	require.NoError(t, err, "the lines of the remedy are the remedy")
+
+	_, err = open(t, "testdata/school-with-score.yaml").Bind(submissions(number))
+	require.ErrorContains(t, err, `it has "grade": in testdata/school-with-score.yaml write `+
+		"`grade: {graded: {grade: present}, again: grade, score: grade}`")
+}
+
+func TestAMissingColumnIsAnsweredWithTheNearest(t *testing.T) {
+	p := open(t, "django")
+	err := p.MissingColumn("public", "assignments_assignment", "status", []string{"id", "state", "statuss"})
+	require.EqualError(t, err, `table public.assignments_assignment has no column "status", which the profile django names in `+
+		"assignment.closed; it has \"statuss\": write a file with the lines `extends: django` and `assignment: {closed: {statuss: closed}}` and give it as the profile")
+
+	err = p.MissingColumn("public", "accounts_studentprofile", "user_id", []string{"id", "users_id"})
+	require.ErrorContains(t, err, "`lookup: {profile: {key: users_id}}`")
+	err = p.MissingColumn("public", "accounts_studentprofile", "tutor_id", []string{"id", "tutors_id"})
+	require.ErrorContains(t, err, "`submission: {tutor: student_id -> profile.tutors_id}`")
+	err = p.MissingColumn("public", "assignments_assignmentsubmission", "student_id", []string{"students_id"})
+	require.ErrorContains(t, err, "`submission: {student: students_id, tutor: students_id -> profile.tutor_id}`")
+	err = p.MissingColumn("public", "accounts_user", "role", []string{"id", "kind"})
+	require.EqualError(t, err, `table public.accounts_user has no column "role", which the profile django names in user.role; name one of id, kind`)
+}
+
+func TestEverythingWrongWithATableIsToldAtOnce(t *testing.T) {
+	people := table("accounts_user", "id", int8s, "email", text, "first_name", text, "last_name", text)
+	_, err := open(t, "django").Bind(people)
+	require.EqualError(t, err, `the log carries no column "role" of table public.accounts_user, which the profile django names in user.role; `+
+		"schoolbell check says whether the table or the publication lacks it\n"+
+		`the log carries no column "is_active" of table public.accounts_user, which the profile django names in user.active; `+
+		"schoolbell check says whether the table or the publication lacks it")
+}
+
+func TestATestThatCannotFitItsColumnIsRefused(t *testing.T) {
+	for _, c := range []struct {
+		condition string
+		typ       int
+		want      string
+	}{
+		{"{x: closed}", boolean, `submission.gone tests column "x" for "closed", but the column is a boolean; write true or false`},
+		{"{x: 1}", boolean, `for "1", but the column is a boolean; write true or false`},
+		{"{x: [true, false]}", boolean, "the column is a boolean and is always true or false; write present"},
+		{"{x: true}", int4s, `for "true", but the column is a number; write a number, such as 1 for true`},
+		{"{x: closed}", number, `the column is a number; write a number`},
+		{"{x: 2026-01-01}", tstz, "the column is a time; this version supports only present and absent for times"},
+		{"{x: seven}", uuid, "the column is a uuid; write one such as"},
+		{"{x: {min: 3}}", text, `submission.gone tests min or below on column "x", which is text; write a list of values`},
+	} {
+		p := parse(t, "extends: django\nsubmission: {gone: "+c.condition+"}\n")
+		sub := submissions(number)
+		sub.Columns = append(sub.Columns, cdc.Column{Name: "x", Type: uint32(c.typ)})
+		_, err := p.Bind(sub)
+		require.ErrorContains(t, err, c.want)
+		require.ErrorContains(t, err, "table public.assignments_assignmentsubmission: ")
+	}
+}
+
+func TestATimeInAColumnThatIsNoneIsRefused(t *testing.T) {
+	p := parse(t, "extends: django\n")
+	_, err := p.Bind(without(assignments(), "due_date", "due_date", int8s))
+	require.ErrorContains(t, err, `assignment.due is column "due_date", an integer; if it counts seconds since 1970 the profile needs the line times: unix`)
+	_, err = p.Bind(without(assignments(), "due_date", "due_date", text))
+	require.ErrorContains(t, err, `assignment.due is column "due_date", which is text; name a column of type timestamptz, timestamp or date`)
+}
