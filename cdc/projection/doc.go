@@ -1,0 +1,45 @@
+// Package projection folds the rows of the log into what they mean: events,
+// the people each of them concerns, and the live counts of every dashboard.
+//
+// In come whole transactions (cdc.Tx), after one snapshot of the database. Out
+// go the events of each transaction and the people whose rights it changed. In
+// between stands the shadow: what the rows were before. With the default replica
+// identity an UPDATE carries no old row and a DELETE only the key, so an event
+// is the difference between the shadow before a transaction and after it.
+//
+// # Promises
+//
+//   - An event is a net difference: a row changed twice in one transaction is
+//     one event at most, and a change that changes nothing is nothing.
+//   - The same log gives the same events with the same ids, however often it is
+//     read: ids come from the commit's position, order from first touch.
+//   - One atomic batch per transaction holds the shadow's changes, the events
+//     with their audiences, the counts and the position. A transaction that could
+//     not be stored leaves no trace, in the store or in memory.
+//   - An audience is who may see the event by the end of its transaction.
+//   - The counts equal the SQL definition at every commit.
+//
+// Reset, Apply, Advance and Sync are called by one goroutine, the one that reads
+// the log. Person, Counts, Applied and Stats may be called by any. The package starts no
+// goroutines.
+//
+// # The shadow's rows
+//
+// Keys are a letter and one or more IDs; values are given in records.go.
+//
+//	t row                 a submission thread: assignment, student, tutor, marks
+//	s student row         index: the threads of a student
+//	m assignment row      index: the threads of an assignment
+//	a assignment          an assignment's mapped columns
+//	u person              a person
+//	g row                 an assignment given to a student
+//	x student row         index: what is given to a student
+//	r assignment tutor    how many of the tutor's students it is given to
+//	l lookup row          a row of a lookup table
+//	n scope student       how many threads the student has in the scope
+//	c scope               the four counts of the scope
+//	w person              when the person began and ceased to be an admin
+//
+// A scope is what one person's counts range over: everything (admins), the
+// assignments that a teacher owns, or the students of a tutor.
+package projection

@@ -1,0 +1,289 @@
+package projection_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/schoolbell/schoolbell/cdc"
+)
+
+// lms is the django profile's database in memory: the rows, and the changes that
+// the log would carry for what a transaction does to them. It knows nothing of how
+// the projection works; what it expects of it is computed from two states of the
+// rows, as protocol.md says it.
+type lms struct {
+	rows
+	changes []cdc.Change // of the transaction at hand
+}
+
+type rows struct {
+	users       map[int]user
+	profiles    map[int]studentProfile
+	assignments map[int]assignment
+	given       map[int]pair
+	submissions map[int]submission
+}
+
+type user struct {
+	email, first, last, role string
+	active                   bool
+}
+type (
+	studentProfile struct{ user, tutor int } // tutor 0: none
+	assignment     struct {
+		title, description, status string
+		author                     int
+		due                        string // "": none
+	}
+)
+type pair struct{ assignment, student int }
+type submission struct {
+	assignment, student int
+	submittedAt         string // "": not handed in
+	grade               string // "": none
+}
+
+const (
+	oidBool        = 16
+	oidInt8        = 20
+	oidText        = 25
+	oidInt4        = 23
+	oidTimestampTZ = 1184
+)
+
+func table(oid uint32, name string, columns ...cdc.Column) *cdc.Table {
+	columns[0].Key = true
+	return &cdc.Table{OID: oid, Schema: "public", Name: name, Identity: cdc.IdentityDefault, Columns: columns}
+}
+
+func column(name string, typ uint32) cdc.Column { return cdc.Column{Name: name, Type: typ} }
+
+type tables struct{ users, profiles, assignments, given, submissions *cdc.Table }
+
+func newTables() tables {
+	return tables{
+		users: table(101, "accounts_user", column("id", oidInt8), column("email", oidText),
+			column("first_name", oidText), column("last_name", oidText), column("role", oidText), column("is_active", oidBool)),
+		profiles: table(102, "accounts_studentprofile", column("id", oidInt8), column("user_id", oidInt8), column("tutor_id", oidInt8)),
+		assignments: table(103, "assignments_assignment", column("id", oidInt8), column("title", oidText),
+			column("description", oidText), column("author_id", oidInt8), column("status", oidText), column("due_date", oidTimestampTZ)),
+		given: table(104, "assignments_assignment_assigned_to", column("id", oidInt8), column("assignment_id", oidInt8), column("user_id", oidInt8)),
+		submissions: table(105, "assignments_assignmentsubmission", column("id", oidInt8), column("assignment_id", oidInt8),
+			column("student_id", oidInt8), column("submitted_at", oidTimestampTZ), column("grade", oidInt4)),
+	}
+}
+
+func newLMS() *lms {
+	return &lms{rows: rows{
+		users: map[int]user{}, profiles: map[int]studentProfile{}, assignments: map[int]assignment{},
+		given: map[int]pair{}, submissions: map[int]submission{},
+	}}
+}
+
+func (r rows) clone() rows {
+	return rows{
+		maps.Clone(r.users), maps.Clone(r.profiles), maps.Clone(r.assignments), maps.Clone(r.given), maps.Clone(r.submissions),
+	}
+}
+
+// text is a value; the empty string is NULL.
+func text(s string) cdc.Value {
+	if s == "" {
+		return cdc.Value{Kind: cdc.Null}
+	}
+	return cdc.Value{Kind: cdc.Text, Data: []byte(s)}
+}
+
+func number(n int) cdc.Value {
+	return cdc.Value{Kind: cdc.Text, Data: strconv.AppendInt(nil, int64(n), 10)}
+}
+
+func reference(n int) cdc.Value {
+	if n == 0 {
+		return cdc.Value{Kind: cdc.Null}
+	}
+	return number(n)
+}
+
+func boolean(b bool) cdc.Value {
+	if b {
+		return text("t")
+	}
+	return text("f")
+}
+
+func (u user) values(id int) []cdc.Value {
+	return []cdc.Value{number(id), text(u.email), text(u.first), text(u.last), text(u.role), boolean(u.active)}
+}
+
+func (p studentProfile) values(id int) []cdc.Value {
+	return []cdc.Value{number(id), number(p.user), reference(p.tutor)}
+}
+
+func (a assignment) values(id int) []cdc.Value {
+	return []cdc.Value{number(id), text(a.title), text(a.description), reference(a.author), text(a.status), text(a.due)}
+}
+
+func (p pair) values(id int) []cdc.Value {
+	return []cdc.Value{number(id), number(p.assignment), number(p.student)}
+}
+
+func (s submission) values(id int) []cdc.Value {
+	return []cdc.Value{number(id), number(s.assignment), number(s.student), text(s.submittedAt), text(s.grade)}
+}
+
+// set inserts or updates a row and notes the change.
+func set[T interface{ values(id int) []cdc.Value }](l *lms, t *cdc.Table, rows map[int]T, id int, row T) {
+	op := cdc.Insert
+	if _, ok := rows[id]; ok {
+		op = cdc.Update
+	}
+	rows[id] = row
+	l.changes = append(l.changes, cdc.Change{Op: op, Table: t, New: row.values(id)})
+}
+
+// remove deletes a row: the log carries the key alone.
+func remove[T any](l *lms, t *cdc.Table, rows map[int]T, id int) {
+	if _, ok := rows[id]; !ok {
+		return
+	}
+	delete(rows, id)
+	old := make([]cdc.Value, len(t.Columns))
+	for i := range old {
+		old[i].Kind = cdc.Null
+	}
+	old[0] = number(id)
+	l.changes = append(l.changes, cdc.Change{Op: cdc.Delete, Table: t, Old: old})
+}
+
+// snapshot yields all rows, table by table.
+func (l *lms) snapshot(t tables, at cdc.LSN) *cdc.Snapshot {
+	return &cdc.Snapshot{At: at, Rows: func(yield func(cdc.Row, error) bool) {
+		_ = each(t.profiles, l.profiles, yield) && each(t.users, l.users, yield) &&
+			each(t.assignments, l.assignments, yield) && each(t.given, l.given, yield) &&
+			each(t.submissions, l.submissions, yield)
+	}}
+}
+
+func each[T interface{ values(id int) []cdc.Value }](t *cdc.Table, rows map[int]T, yield func(cdc.Row, error) bool) bool {
+	for _, id := range slices.Sorted(maps.Keys(rows)) {
+		if !yield(cdc.Row{Table: t, Values: rows[id].values(id)}, nil) {
+			return false
+		}
+	}
+	return true
+}
+
+// expected is what protocol.md says of two states of the database. Events are
+// written as lines, so that a difference can be read.
+func (before rows) expected(after rows) (events []string) {
+	say := func(r rows, teacher int, tutors []int, format string, args ...any) {
+		events = append(events, fmt.Sprintf(format, args...)+" to "+r.audience(after, teacher, tutors))
+	}
+	for id, a := range after.assignments {
+		if _, ok := before.assignments[id]; !ok {
+			say(after, a.author, after.tutorsOf(id), "assignment %d %q due %q", id, a.title, a.due)
+		}
+	}
+	for id, s := range after.submissions {
+		was := before.submissions[id]
+		teacher, tutor := after.assignments[s.assignment].author, after.tutorOf(s.student)
+		if s.submittedAt != "" && s.submittedAt != was.submittedAt {
+			say(after, teacher, []int{tutor}, "submission %d of %d by %d %q", id, s.assignment, s.student, after.users[s.student].email)
+		}
+		if s.grade != "" && s.grade != was.grade {
+			say(after, teacher, []int{tutor}, "grade %d of %d by %d %q: %s", id, s.assignment, s.student, after.users[s.student].email, s.grade)
+		}
+	}
+	for id, a := range before.assignments {
+		now, ok := after.assignments[id]
+		switch {
+		case a.status == "closed":
+		case !ok:
+			say(before, a.author, before.tutorsOf(id), "assignment_closed %d", id)
+		case now.status == "closed":
+			say(after, now.author, after.tutorsOf(id), "assignment_closed %d", id)
+		}
+	}
+	slices.Sort(events)
+	return events
+}
+
+func (r rows) tutorOf(student int) int {
+	for _, p := range r.profiles {
+		if p.user == student {
+			return p.tutor
+		}
+	}
+	return 0
+}
+
+func (r rows) tutorsOf(assignment int) (tutors []int) {
+	for _, g := range r.given {
+		if g.assignment == assignment {
+			tutors = append(tutors, r.tutorOf(g.student))
+		}
+	}
+	return tutors
+}
+
+func (r rows) audience(now rows, teacher int, tutors []int) string {
+	var people []int
+	if u := now.users[teacher]; u.active && u.role == "teacher" {
+		people = append(people, teacher)
+	}
+	for _, t := range tutors {
+		if u := now.users[t]; u.active && u.role == "tutor" {
+			people = append(people, t)
+		}
+	}
+	slices.Sort(people)
+	return fmt.Sprint(slices.Compact(people))
+}
+
+// counts is the definition of the four counts for one person.
+func (r rows) counts(id int) (c cdc.Counts) {
+	role := r.users[id].role
+	students := map[int]bool{}
+	for _, s := range r.submissions {
+		mine := role == "admin" ||
+			role == "teacher" && r.assignments[s.assignment].author == id ||
+			role == "tutor" && r.tutorOf(s.student) == id
+		if !mine {
+			continue
+		}
+		students[s.student] = true
+		switch {
+		case s.submittedAt == "":
+			c.PendingSubmissions++
+		case s.grade == "":
+			c.UngradedSubmissions++
+		}
+	}
+	for n, a := range r.assignments {
+		if role == "admin" || role == "teacher" && a.author == id || role == "tutor" && slices.Contains(r.tutorsOf(n), id) {
+			c.TotalAssignments++
+		}
+	}
+	c.ActiveStudents = int64(len(students))
+	return c
+}
+
+// tx is the transaction at hand, ending at commit+1; the next one begins.
+func (l *lms) tx(commit cdc.LSN) *cdc.Tx {
+	changes := l.changes
+	l.changes = nil
+	tx := &cdc.Tx{Commit: commit, CommitTime: time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC).Add(time.Duration(commit) * time.Second)}
+	tx.Changes = func(yield func(*cdc.Change, error) bool) {
+		for i := range changes {
+			if !yield(&changes[i], nil) {
+				return
+			}
+		}
+		tx.End = commit + 1
+	}
+	return tx
+}

@@ -1,0 +1,364 @@
+package projection
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/schoolbell/schoolbell/cdc"
+	"github.com/schoolbell/schoolbell/cdc/profile"
+	"github.com/schoolbell/schoolbell/cdc/shadow"
+)
+
+// Projection is the fold over one LMS's log. Use Open.
+type Projection struct {
+	store   *shadow.Store
+	profile *profile.Profile
+
+	// Owned by the goroutine that calls Reset, Apply, Advance and Sync.
+	bindings   map[uint32]*profile.Binding // by table oid; rebound when the *cdc.Table changes
+	fold       fold                        // the transaction at hand, its maps reused
+	checkpoint shadow.Checkpoint
+	dirty      bool // checkpoint is ahead of the one in the store
+	batch      *shadow.Batch
+
+	// mu guards what follows. The applying goroutine alone writes, and only to make
+	// a stored transaction visible; it may read without the lock.
+	mu          sync.RWMutex
+	people      map[cdc.ID]cdc.Person
+	assignments map[cdc.ID]cdc.ID // to the teacher who owns it
+	lookups     []lookup
+	counts      map[scope]cdc.Counts
+	admins      map[cdc.ID]turns // of people who began or ceased to be one
+
+	stats stats
+}
+
+// lookup is one lookup table, whole: they are small.
+type lookup struct {
+	rows  map[cdc.ID]lookupRow
+	byKey map[cdc.ID]cdc.ID // key to row; a lookup's key is unique
+}
+
+func (l lookup) set(id cdc.ID, row lookupRow) {
+	l.rows[id] = row
+	l.byKey[row.key] = id
+}
+
+// remove forgets a row, unless its key has gone to another row already.
+func (l lookup) remove(id cdc.ID, row lookupRow) {
+	delete(l.rows, id)
+	if l.byKey[row.key] == id {
+		delete(l.byKey, row.key)
+	}
+}
+
+// value follows one step of a path: the column of the row with this key.
+func (l lookup) value(key cdc.ID, column int) cdc.ID {
+	row, ok := l.byKey[key]
+	if !ok {
+		return cdc.ID{}
+	}
+	return l.rows[row].values[column]
+}
+
+type stats struct {
+	changes atomic.Uint64
+	noops   atomic.Uint64
+	events  [len(cdc.Kinds) + 1]atomic.Uint64 // by cdc.Kind
+}
+
+// Stats counts since the start of the process.
+type Stats struct {
+	Changes uint64              // row changes folded
+	Noops   uint64              // rows touched by a transaction that left them as they were
+	Events  map[cdc.Kind]uint64 // events given
+}
+
+// Result is what one transaction meant.
+type Result struct {
+	Events []*cdc.Event
+	// People are those whose role or activity the transaction changed, as they are
+	// now; somebody who was deleted is no longer Active. Their sessions must follow
+	// before the events are sent.
+	People []cdc.Person
+}
+
+// Open loads the projection that the store holds. It answers a *ProfileError when
+// the store was filled under a profile of another meaning.
+func Open(store *shadow.Store, p *profile.Profile) (*Projection, error) {
+	pr := &Projection{store: store, profile: p, batch: store.NewBatch(), bindings: map[uint32]*profile.Binding{}}
+	pr.clear()
+	if at, ok := store.Checkpoint(); ok {
+		if at.Profile != p.Hash() {
+			return nil, &ProfileError{Profile: p.Name()}
+		}
+		pr.checkpoint = at
+		if at.Complete {
+			if err := pr.load(); err != nil {
+				return nil, fmt.Errorf("load the shadow: %w", err)
+			}
+		}
+	}
+	pr.fold.init(pr)
+	return pr, nil
+}
+
+// A ProfileError says that the shadow's rows were read with another meaning.
+type ProfileError struct{ Profile string }
+
+func (e *ProfileError) Error() string {
+	return fmt.Sprintf("the data directory was filled under another version of profile %q; fix: start with an empty data directory and drop the slot, or go back to the profile that filled it", e.Profile)
+}
+
+// clear forgets everything in memory.
+func (p *Projection) clear() {
+	p.people = map[cdc.ID]cdc.Person{}
+	p.assignments = map[cdc.ID]cdc.ID{}
+	p.counts = map[scope]cdc.Counts{}
+	p.admins = map[cdc.ID]turns{}
+	p.lookups = nil
+}
+
+// load reads what is kept in memory: people, owners, lookups and counts. Threads
+// stay in the store.
+func (p *Projection) load() error {
+	err := scan(p.store, []byte{keyPerson}, func(key, value []byte) error {
+		id, _, err := cdc.CutKey(key)
+		if err != nil {
+			return err
+		}
+		p.people[id], err = readPerson(id, value)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("people: %w", err)
+	}
+	err = scan(p.store, []byte{keyAssignment}, func(key, value []byte) error {
+		id, _, err := cdc.CutKey(key)
+		if err != nil {
+			return err
+		}
+		a, err := readAssignment(value)
+		p.assignments[id] = a.Teacher
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("assignments: %w", err)
+	}
+	err = scan(p.store, []byte{keyLookup}, func(key, value []byte) error {
+		r := reader{b: key}
+		index, id := int(r.byte()), r.id()
+		if err := r.end(); err != nil {
+			return err
+		}
+		row, err := readLookupRow(value)
+		p.lookup(index).set(id, row)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("lookups: %w", err)
+	}
+	err = scan(p.store, []byte{keyCounts}, func(key, value []byte) error {
+		s, err := readScope(key)
+		if err != nil {
+			return err
+		}
+		p.counts[s], err = readCounts(value)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("counts: %w", err)
+	}
+	err = scan(p.store, []byte{keyAdmin}, func(key, value []byte) error {
+		id, _, err := cdc.CutKey(key)
+		if err != nil {
+			return err
+		}
+		p.admins[id], err = readTurns(value)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("admins: %w", err)
+	}
+	return nil
+}
+
+// lookup answers the lookup table with this number, making those up to it.
+func (p *Projection) lookup(index int) lookup {
+	for len(p.lookups) <= index {
+		p.lookups = append(p.lookups, lookup{rows: map[cdc.ID]lookupRow{}, byKey: map[cdc.ID]cdc.ID{}})
+	}
+	return p.lookups[index]
+}
+
+// number reads a count that may be absent.
+func (p *Projection) number(key []byte) (int64, error) {
+	value, ok, err := p.store.Get(key, nil)
+	if err != nil || !ok {
+		return 0, err
+	}
+	r := reader{b: value}
+	n := r.varint()
+	return n, r.end()
+}
+
+// scan calls f for each pair below prefix, with the prefix cut from the key.
+func scan(store *shadow.Store, prefix []byte, f func(key, value []byte) error) error {
+	for pair, err := range store.Scan(prefix) {
+		if err != nil {
+			return err
+		}
+		if err := f(pair.Key[len(prefix):], pair.Value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Checkpoint is how far the projection has come, whether or not that is durable.
+func (p *Projection) Checkpoint() shadow.Checkpoint { return p.checkpoint }
+
+// Apply folds one transaction and stores it, in one atomic batch, which is not
+// yet durable: Sync makes it so. After an error nothing of the transaction has
+// happened, and it may be applied again.
+func (p *Projection) Apply(ctx context.Context, tx *cdc.Tx) (Result, error) {
+	p.fold.reset()
+	for change, err := range tx.Changes {
+		if err != nil {
+			return Result{}, fmt.Errorf("transaction at %v: %w", tx.Commit, err)
+		}
+		if err := p.fold.change(change); err != nil {
+			return Result{}, fmt.Errorf("transaction at %v: %w", tx.Commit, err)
+		}
+	}
+	if err := p.fold.settle(); err != nil {
+		return Result{}, fmt.Errorf("transaction at %v: %w", tx.Commit, err)
+	}
+	p.fold.noteAdmins(tx.Commit)
+	res := Result{
+		Events: p.fold.events(tx.Commit, tx.CommitTime),
+		People: p.fold.changedRights(),
+	}
+	at := p.checkpoint
+	at.Applied = tx.End
+	if err := p.commit(at, res.Events); err != nil {
+		return Result{}, fmt.Errorf("store transaction at %v: %w", tx.Commit, err)
+	}
+	p.count(res.Events)
+	return res, nil
+}
+
+func (p *Projection) count(events []*cdc.Event) {
+	p.stats.changes.Add(p.fold.changes)
+	p.stats.noops.Add(p.fold.noops)
+	for _, e := range events {
+		p.stats.events[e.Kind].Add(1)
+	}
+}
+
+// commit stores the settled fold and then makes it visible in memory.
+func (p *Projection) commit(at shadow.Checkpoint, events []*cdc.Event) error {
+	if at.Complete && p.fold.empty() && len(events) == 0 {
+		p.checkpoint, p.dirty = at, true // nothing to keep but the position: the next Sync writes it
+		return nil
+	}
+	batch := p.newBatch()
+	p.fold.store(batch)
+	for _, e := range events {
+		batch.Append(e)
+	}
+	batch.SetCheckpoint(at)
+	if err := batch.Commit(); err != nil {
+		return err
+	}
+	p.checkpoint, p.dirty = at, false
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fold.publish()
+	return nil
+}
+
+// largeBatch is how many bytes of a batch are kept for the next one.
+const largeBatch = 4 << 20
+
+// newBatch answers the one batch, empty.
+func (p *Projection) newBatch() *shadow.Batch {
+	if p.batch.Len() > largeBatch {
+		p.batch = p.store.NewBatch()
+	}
+	p.batch.Reset()
+	return p.batch
+}
+
+// Advance notes that nothing of ours happened before at.
+func (p *Projection) Advance(at cdc.LSN) {
+	if at > p.checkpoint.Applied {
+		p.checkpoint.Applied, p.dirty = at, true
+	}
+}
+
+// Sync makes everything that was applied durable and answers up to where.
+func (p *Projection) Sync(context.Context) (cdc.LSN, error) {
+	if p.dirty {
+		batch := p.newBatch()
+		batch.SetCheckpoint(p.checkpoint)
+		if err := batch.Commit(); err != nil {
+			return 0, fmt.Errorf("store position %v: %w", p.checkpoint.Applied, err)
+		}
+		p.dirty = false
+	}
+	if err := p.store.Sync(); err != nil {
+		return 0, fmt.Errorf("make position %v durable: %w", p.checkpoint.Applied, err)
+	}
+	return p.checkpoint.Applied, nil
+}
+
+// Person answers who somebody is, as of the last applied transaction.
+func (p *Projection) Person(id cdc.ID) (cdc.Person, bool) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	person, ok := p.people[id]
+	return person, ok
+}
+
+// Counts answers the four counts within what the person may see, as of the last
+// applied transaction. Students see none.
+func (p *Projection) Counts(person cdc.Person) cdc.Counts {
+	s := scope{kind: scopeAll}
+	switch person.Role {
+	case cdc.Admin:
+	case cdc.Teacher:
+		s = scope{kind: scopeTeacher, person: person.ID}
+	case cdc.Tutor:
+		s = scope{kind: scopeTutor, person: person.ID}
+	default:
+		return cdc.Counts{}
+	}
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.counts[s]
+}
+
+// Stats answers the counters since the start of the process.
+func (p *Projection) Stats() Stats {
+	s := Stats{Changes: p.stats.changes.Load(), Noops: p.stats.noops.Load(), Events: map[cdc.Kind]uint64{}}
+	for _, k := range cdc.Kinds {
+		s.Events[k] = p.stats.events[k].Load()
+	}
+	return s
+}
+
+// binding answers what a table's rows mean, resolved against its columns.
+func (p *Projection) binding(t *cdc.Table) (*profile.Binding, error) {
+	if b, ok := p.bindings[t.OID]; ok && b.Table == t {
+		return b, nil
+	}
+	b, err := p.profile.Bind(t)
+	if err != nil {
+		return nil, err
+	}
+	p.bindings[t.OID] = b
+	return b, nil
+}

@@ -1,0 +1,228 @@
+package projection_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/schoolbell/schoolbell/cdc"
+	"github.com/schoolbell/schoolbell/cdc/profile"
+	"github.com/schoolbell/schoolbell/cdc/projection"
+	"github.com/schoolbell/schoolbell/cdc/shadow"
+)
+
+// gateway is a projection over a store that can be closed and opened again.
+type gateway struct {
+	t interface {
+		require.TestingT
+		Helper()
+	}
+	dir     string
+	profile *profile.Profile
+	store   *shadow.Store
+	*projection.Projection
+}
+
+func newGateway(t interface {
+	require.TestingT
+	Helper()
+}, dir string,
+) *gateway {
+	t.Helper()
+	p, err := profile.Open("django")
+	require.NoError(t, err)
+	g := &gateway{t: t, dir: dir, profile: p}
+	g.open()
+	return g
+}
+
+func (g *gateway) open() {
+	g.t.Helper()
+	var err error
+	g.store, err = shadow.Open(g.dir, shadow.Config{})
+	require.NoError(g.t, err)
+	g.Projection, err = projection.Open(g.store, g.profile)
+	require.NoError(g.t, err)
+}
+
+func (g *gateway) close() {
+	g.t.Helper()
+	require.NoError(g.t, g.store.Close())
+}
+
+// message is what a client reads of an event.
+type message struct {
+	Type         string  `json:"type"`
+	ID           string  `json:"id"`
+	SubmissionID int     `json:"submission_id"`
+	AssignmentID int     `json:"assignment_id"`
+	Title        string  `json:"title"`
+	DueDate      *string `json:"due_date"`
+	Student      struct {
+		ID    int    `json:"id"`
+		Email string `json:"email"`
+	} `json:"student"`
+	Grade     json.RawMessage `json:"grade"`
+	Timestamp string          `json:"timestamp"`
+}
+
+// line writes an event as rows.expected does.
+func line(t require.TestingT, e *cdc.Event) string {
+	var m message
+	require.NoError(t, json.Unmarshal(e.Body, &m), string(e.Body))
+	require.Equal(t, e.Position.String(), m.ID)
+	require.Equal(t, e.Kind.String(), m.Type)
+	require.True(t, e.Audience.Admins)
+	to := " to " + fmt.Sprint(e.Audience.People)
+	switch e.Kind {
+	case cdc.Assignment:
+		due := ""
+		if m.DueDate != nil {
+			due = (*m.DueDate)[:10] + " 00:00:00+00"
+		}
+		return fmt.Sprintf("assignment %d %q due %q", m.AssignmentID, m.Title, due) + to
+	case cdc.Submission:
+		return fmt.Sprintf("submission %d of %d by %d %q", m.SubmissionID, m.AssignmentID, m.Student.ID, m.Student.Email) + to
+	case cdc.Grade:
+		return fmt.Sprintf("grade %d of %d by %d %q: %s", m.SubmissionID, m.AssignmentID, m.Student.ID, m.Student.Email, m.Grade) + to
+	}
+	return fmt.Sprintf("%s %d", m.Type, m.AssignmentID) + to
+}
+
+// Random transactions over few rows, so that everything meets everything: rows are
+// deleted and come back, change twice, lose their assignment, move to another
+// student, owner or tutor.
+func TestEventsAreNetDifferencesAndCountsEqualTheDefinitionAtEveryCommit(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		dir := t.TempDir()
+		l, tabs := newLMS(), newTables()
+		for range rapid.IntRange(0, 30).Draw(rt, "rows before the snapshot") {
+			step(rt, l, tabs)
+		}
+		l.changes = nil
+		g := newGateway(rt, dir)
+		defer func() { g.close() }()
+		require.NoError(rt, g.Reset(t.Context(), l.snapshot(tabs, 5)))
+		checkCounts(rt, g, l.rows)
+
+		for commit := cdc.LSN(10); commit < 10+10*cdc.LSN(rapid.IntRange(1, 12).Draw(rt, "transactions")); commit += 10 {
+			before := l.clone()
+			for range rapid.IntRange(0, 6).Draw(rt, "changes") {
+				step(rt, l, tabs)
+			}
+			tx := l.tx(commit)
+			if rapid.IntRange(0, 5).Draw(rt, "cut") == 0 {
+				checkNoTrace(rt, g, before, tx)
+			}
+			res, err := g.Apply(t.Context(), tx)
+			require.NoError(rt, err)
+
+			var got []string
+			for i, e := range res.Events {
+				require.Equal(rt, cdc.Position{LSN: commit, Index: uint32(i) + 1}, e.Position)
+				require.Equal(rt, tx.CommitTime, e.Time)
+				got = append(got, line(rt, e))
+			}
+			require.True(rt, slices.IsSortedFunc(res.Events, byStage), "created, then submissions and grades, then closed")
+			slices.Sort(got)
+			require.Equal(rt, before.expected(l.rows), got)
+			checkCounts(rt, g, l.rows)
+
+			if rapid.IntRange(0, 4).Draw(rt, "restart") == 0 {
+				at, err := g.Sync(t.Context())
+				require.NoError(rt, err)
+				require.Equal(rt, tx.End, at)
+				g.close()
+				g.open()
+				require.Equal(rt, tx.End, g.Checkpoint().Applied)
+				checkCounts(rt, g, l.rows)
+			}
+		}
+	})
+}
+
+func byStage(a, b *cdc.Event) int {
+	stage := map[cdc.Kind]int{cdc.Assignment: 0, cdc.Submission: 1, cdc.Grade: 1, cdc.AssignmentClosed: 2}
+	return stage[a.Kind] - stage[b.Kind]
+}
+
+func checkCounts(t require.TestingT, g *gateway, r rows) {
+	for id, u := range r.users {
+		if u.role == "student" {
+			continue
+		}
+		person, ok := g.Person(cdc.IntID(int64(id)))
+		require.True(t, ok)
+		require.Equal(t, u.role, person.Role.String())
+		require.Equal(t, r.counts(id), g.Counts(person), "counts of %s %d", u.role, id)
+	}
+}
+
+var errCut = errors.New("the connection broke")
+
+// checkNoTrace applies the transaction with its end cut off.
+func checkNoTrace(t require.TestingT, g *gateway, before rows, tx *cdc.Tx) {
+	at := g.Checkpoint()
+	whole := tx.Changes
+	broken := *tx
+	broken.Changes = func(yield func(*cdc.Change, error) bool) {
+		for c := range whole {
+			if !yield(c, nil) {
+				return
+			}
+		}
+		yield(nil, errCut)
+	}
+	_, err := g.Apply(nil, &broken) //nolint:staticcheck // Apply does not wait for anything
+	require.ErrorIs(t, err, errCut)
+	require.Equal(t, at, g.Checkpoint())
+	checkCounts(t, g, before)
+}
+
+// step makes one random change of a row.
+func step(t *rapid.T, l *lms, tabs tables) {
+	id := rapid.IntRange(1, 6).Draw(t, "row")
+	if rapid.IntRange(0, 5).Draw(t, "delete") == 0 {
+		switch rapid.IntRange(0, 4).Draw(t, "table") {
+		case 0:
+			remove(l, tabs.users, l.users, id)
+		case 1:
+			remove(l, tabs.profiles, l.profiles, id)
+		case 2:
+			remove(l, tabs.assignments, l.assignments, id)
+		case 3:
+			remove(l, tabs.given, l.given, id)
+		case 4:
+			remove(l, tabs.submissions, l.submissions, id)
+		}
+		return
+	}
+	one := func(name string, of ...string) string { return rapid.SampledFrom(of).Draw(t, name) }
+	number := func(name string) int { return rapid.IntRange(1, 6).Draw(t, name) }
+	switch rapid.IntRange(0, 6).Draw(t, "table") {
+	case 0:
+		set(l, tabs.users, l.users, id, user{
+			email: one("email", "a@x", "b@x"), role: one("role", "teacher", "tutor", "admin", "student"), active: number("active") > 1,
+		})
+	case 1: // user_id is unique
+		set(l, tabs.profiles, l.profiles, id, studentProfile{user: id, tutor: rapid.IntRange(0, 6).Draw(t, "tutor")})
+	case 2:
+		set(l, tabs.assignments, l.assignments, id, assignment{
+			title: one("title", "Essay", "«Война и мир» \"2\""), author: number("author"),
+			status: one("status", "draft", "published", "closed"), due: one("due", "", "2026-12-01 00:00:00+00"),
+		})
+	case 3:
+		set(l, tabs.given, l.given, id, pair{number("assignment"), number("student")})
+	default:
+		set(l, tabs.submissions, l.submissions, id, submission{
+			assignment: number("assignment"), student: number("student"),
+			submittedAt: one("submitted", "", "2026-11-20 10:00:00+00", "2026-11-21 10:00:00+00"),
+			grade:       one("grade", "", "0", "78"),
+		})
+	}
+}

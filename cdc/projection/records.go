@@ -1,0 +1,263 @@
+package projection
+
+import (
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"github.com/schoolbell/schoolbell/cdc"
+	"github.com/schoolbell/schoolbell/cdc/profile"
+)
+
+// Letters that keys begin with; see the package comment.
+const (
+	keyThread          = 't'
+	keyStudentThread   = 's'
+	keyAssignThread    = 'm'
+	keyAssignment      = 'a'
+	keyPerson          = 'u'
+	keyGiven           = 'g'
+	keyStudentGiven    = 'x'
+	keyAssignmentTutor = 'r'
+	keyLookup          = 'l'
+	keyActive          = 'n'
+	keyCounts          = 'c'
+	keyAdmin           = 'w'
+)
+
+// thread is one submission as the shadow remembers it.
+type thread struct {
+	assignment cdc.ID
+	student    cdc.ID
+	tutor      cdc.ID // resolved by the end of the last transaction that touched it
+	submitted  profile.Mark
+	graded     profile.Mark
+	gone       bool // soft-deleted: counted nowhere, its marks frozen
+}
+
+// assignment is one assignment as the shadow remembers it.
+type assignment struct {
+	profile.AssignmentFields
+	created bool // its `assignment` event has been given
+}
+
+// open reports whether the assignment may still become closed.
+func (a assignment) open() bool { return a.created && a.Published && !a.Closed }
+
+// given is one row of the table that gives assignments to students.
+type given struct {
+	assignment cdc.ID
+	student    cdc.ID
+}
+
+// lookupRow is one row of a lookup table: its key and the columns that paths use.
+type lookupRow struct {
+	key    cdc.ID
+	values []cdc.ID
+}
+
+var errRecord = errors.New("a stored record is cut short or of another version")
+
+func appendKey(dst []byte, letter byte, ids ...cdc.ID) []byte {
+	dst = append(dst, letter)
+	for _, id := range ids {
+		dst = id.AppendKey(dst)
+	}
+	return dst
+}
+
+const (
+	flagGone = 1 << iota
+	flagCreated
+	flagPublished
+	flagClosed
+	flagActive
+)
+
+func flag(on bool, bit byte) byte {
+	if on {
+		return bit
+	}
+	return 0
+}
+
+func appendThread(dst []byte, t thread) []byte {
+	dst = append(dst, flag(t.gone, flagGone))
+	dst = t.assignment.AppendKey(dst)
+	dst = t.student.AppendKey(dst)
+	dst = t.tutor.AppendKey(dst)
+	dst = binary.BigEndian.AppendUint64(dst, uint64(t.submitted))
+	return binary.BigEndian.AppendUint64(dst, uint64(t.graded))
+}
+
+func readThread(b []byte) (t thread, err error) {
+	r := reader{b: b}
+	t.gone = r.byte()&flagGone != 0
+	t.assignment, t.student, t.tutor = r.id(), r.id(), r.id()
+	t.submitted, t.graded = profile.Mark(r.uint64()), profile.Mark(r.uint64())
+	return t, r.end()
+}
+
+func appendAssignment(dst []byte, a assignment) []byte {
+	dst = append(dst, flag(a.created, flagCreated)|flag(a.Published, flagPublished)|flag(a.Closed, flagClosed))
+	dst = a.Teacher.AppendKey(dst)
+	dst = appendTime(dst, a.Due)
+	dst = appendString(dst, a.Title)
+	return appendString(dst, a.Description)
+}
+
+func readAssignment(b []byte) (a assignment, err error) {
+	r := reader{b: b}
+	flags := r.byte()
+	a.created, a.Published, a.Closed = flags&flagCreated != 0, flags&flagPublished != 0, flags&flagClosed != 0
+	a.Teacher = r.id()
+	a.Due = r.time()
+	a.Title, a.Description = r.string(), r.string()
+	return a, r.end()
+}
+
+func appendGiven(dst []byte, g given) []byte { return g.student.AppendKey(g.assignment.AppendKey(dst)) }
+
+func readGiven(b []byte) (g given, err error) {
+	r := reader{b: b}
+	g.assignment, g.student = r.id(), r.id()
+	return g, r.end()
+}
+
+func appendLookupRow(dst []byte, l lookupRow) []byte {
+	dst = l.key.AppendKey(dst)
+	dst = binary.AppendUvarint(dst, uint64(len(l.values)))
+	for _, v := range l.values {
+		dst = v.AppendKey(dst)
+	}
+	return dst
+}
+
+func readLookupRow(b []byte) (l lookupRow, err error) {
+	r := reader{b: b}
+	l.key = r.id()
+	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
+		l.values = append(l.values, r.id())
+	}
+	return l, r.end()
+}
+
+func appendPerson(dst []byte, p cdc.Person) []byte {
+	dst = append(dst, flag(p.Active, flagActive), byte(p.Role))
+	dst = appendString(dst, p.Email)
+	dst = appendString(dst, p.FirstName)
+	return appendString(dst, p.LastName)
+}
+
+func readPerson(id cdc.ID, b []byte) (p cdc.Person, err error) {
+	r := reader{b: b}
+	p.ID = id
+	p.Active = r.byte()&flagActive != 0
+	p.Role = cdc.Role(r.byte())
+	p.Email, p.FirstName, p.LastName = r.string(), r.string(), r.string()
+	return p, r.end()
+}
+
+func appendCounts(dst []byte, c cdc.Counts) []byte {
+	for _, n := range []int64{c.PendingSubmissions, c.UngradedSubmissions, c.ActiveStudents, c.TotalAssignments} {
+		dst = binary.AppendVarint(dst, n)
+	}
+	return dst
+}
+
+func readCounts(b []byte) (c cdc.Counts, err error) {
+	r := reader{b: b}
+	c.PendingSubmissions, c.UngradedSubmissions = r.varint(), r.varint()
+	c.ActiveStudents, c.TotalAssignments = r.varint(), r.varint()
+	return c, r.end()
+}
+
+func appendString(dst []byte, s string) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+}
+
+// appendTime keeps the microseconds that PostgreSQL keeps. The zero time is 0,
+// which costs us the one moment 1970-01-01 00:00:00.
+func appendTime(dst []byte, t time.Time) []byte {
+	if t.IsZero() {
+		return binary.AppendVarint(dst, 0)
+	}
+	return binary.AppendVarint(dst, t.UnixMicro())
+}
+
+// reader reads a record from its beginning; the first error stays.
+type reader struct {
+	b   []byte
+	err error
+}
+
+func (r *reader) cut(n int) []byte {
+	if r.err != nil || n < 0 || n > len(r.b) {
+		r.err = errRecord
+		return nil
+	}
+	b := r.b[:n]
+	r.b = r.b[n:]
+	return b
+}
+
+func (r *reader) byte() byte {
+	if b := r.cut(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+func (r *reader) uint64() uint64 {
+	if b := r.cut(8); b != nil {
+		return binary.BigEndian.Uint64(b)
+	}
+	return 0
+}
+
+func (r *reader) uvarint() uint64 {
+	n, size := binary.Uvarint(r.b)
+	r.cut(sizeOf(size))
+	return n
+}
+
+func (r *reader) varint() int64 {
+	n, size := binary.Varint(r.b)
+	r.cut(sizeOf(size))
+	return n
+}
+
+// sizeOf turns binary's "cut short" and "overflow" (size ≤ 0) into a length
+// that cannot be cut.
+func sizeOf(size int) int {
+	if size <= 0 {
+		return -1
+	}
+	return size
+}
+
+func (r *reader) string() string { return string(r.cut(int(min(r.uvarint(), 1<<31-1)))) }
+
+func (r *reader) time() time.Time {
+	if n := r.varint(); n != 0 {
+		return time.UnixMicro(n).UTC()
+	}
+	return time.Time{}
+}
+
+func (r *reader) id() cdc.ID {
+	if r.err != nil {
+		return cdc.ID{}
+	}
+	id, rest, err := cdc.CutKey(r.b)
+	r.b, r.err = rest, err
+	return id
+}
+
+// end reports what went wrong, or that something is left over.
+func (r *reader) end() error {
+	if r.err == nil && len(r.b) > 0 {
+		r.err = errRecord
+	}
+	return r.err
+}

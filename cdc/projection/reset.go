@@ -1,0 +1,87 @@
+package projection
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/schoolbell/schoolbell/cdc"
+	"github.com/schoolbell/schoolbell/cdc/shadow"
+)
+
+// snapshotBatch is how many rows of a snapshot make one batch. It bounds the
+// memory; the snapshot as a whole becomes valid with the last batch.
+const snapshotBatch = 10_000
+
+// Reset fills an empty shadow from a snapshot, without events: what was there
+// before us is not news. It is durable when it returns. Until then the shadow says
+// that a snapshot is under way, and whoever opens it must begin again.
+func (p *Projection) Reset(ctx context.Context, snap *cdc.Snapshot) error {
+	at := shadow.Checkpoint{Profile: p.profile.Hash()}
+	at.Source, at.Applied = snap.Source, snap.At
+	if err := p.empty(at); err != nil {
+		return fmt.Errorf("empty the shadow: %w", err)
+	}
+	p.fold.reset()
+	p.fold.fresh = true
+	defer func() { p.fold.fresh = false }()
+	rows := 0
+	for row, err := range snap.Rows {
+		if err != nil {
+			return fmt.Errorf("read the snapshot: %w", err)
+		}
+		change := cdc.Change{Op: cdc.Insert, Table: row.Table, New: row.Values}
+		if err := p.fold.change(&change); err != nil {
+			return fmt.Errorf("snapshot: %w", err)
+		}
+		if rows++; rows%snapshotBatch == 0 {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := p.storeRows(at); err != nil {
+				return err
+			}
+		}
+	}
+	at.Complete = true
+	if err := p.storeRows(at); err != nil {
+		return err
+	}
+	_, err := p.Sync(ctx)
+	return err
+}
+
+// empty forgets everything, and says in the store that a snapshot is under way.
+func (p *Projection) empty(at shadow.Checkpoint) error {
+	batch := p.newBatch()
+	batch.DeletePrefix(nil)
+	batch.DropHistory(cdc.Position{LSN: at.Applied})
+	batch.SetCheckpoint(at)
+	if err := batch.Commit(); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.clear()
+	p.fold.lookups = nil
+	p.checkpoint, p.dirty = at, false
+	return nil
+}
+
+// storeRows stores the rows folded so far and begins anew.
+func (p *Projection) storeRows(at shadow.Checkpoint) error {
+	if err := p.fold.settle(); err != nil {
+		return fmt.Errorf("snapshot: %w", err)
+	}
+	batch := p.newBatch()
+	p.fold.store(batch)
+	batch.SetCheckpoint(at)
+	if err := batch.Commit(); err != nil {
+		return fmt.Errorf("store the snapshot: %w", err)
+	}
+	p.checkpoint = at
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fold.publish()
+	p.fold.reset()
+	return nil
+}
