@@ -110,7 +110,7 @@ func (c *clause) holds(v cdc.Value) bool {
 	case clauseRange:
 		var buf [32]byte
 		d, ok := number(v, c.typ, buf[:])
-		return ok && (c.min == nil || d.compare(*c.min) >= 0) && (c.below == nil || d.compare(*c.below) < 0)
+		return ok && (c.min == nil || d.compare(c.min) >= 0) && (c.below == nil || d.compare(c.below) < 0)
 	case clauseMixed:
 		return c.holdsText(v) || c.holdsNumber(v)
 	}
@@ -145,7 +145,7 @@ func (c *clause) holdsNumber(v cdc.Value) bool {
 		return false
 	}
 	for i := range c.nums {
-		if d.compare(c.nums[i]) == 0 {
+		if d.compare(&c.nums[i]) == 0 {
 			return true
 		}
 	}

@@ -18,33 +18,28 @@ type decimal struct {
 }
 
 // parseDecimal reads [+-]digits[.digits] and PostgreSQL's NaN and Infinity.
-func parseDecimal(b []byte) (decimal, bool) {
-	var d decimal
-	if len(b) == 0 {
-		return d, false
-	}
-	if b[0] == '-' || b[0] == '+' {
+func parseDecimal(b []byte) (d decimal, ok bool) {
+	if len(b) > 0 && (b[0] == '-' || b[0] == '+') {
 		d.neg = b[0] == '-'
 		b = b[1:]
 	}
-	i := 0
-	for i < len(b) && isDigit(b[i]) {
-		i++
-	}
-	if i == 0 {
-		return special(b, d.neg)
-	}
-	d.whole = b[:i]
-	if i < len(b) {
-		if b[i] != '.' {
-			return decimal{}, false
+	dot := -1
+	for i, c := range b {
+		if c-'0' <= 9 {
+			continue
 		}
-		d.part = b[i+1:]
-		for _, c := range d.part {
-			if !isDigit(c) {
-				return decimal{}, false
-			}
+		if c != '.' || dot >= 0 || i == 0 {
+			return special(b, d.neg)
 		}
+		dot = i
+	}
+	switch {
+	case len(b) == 0:
+		return d, false
+	case dot < 0:
+		d.whole = b
+	default:
+		d.whole, d.part = b[:dot], b[dot+1:]
 	}
 	for len(d.whole) > 0 && d.whole[0] == '0' {
 		d.whole = d.whole[1:]
@@ -75,7 +70,7 @@ func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
 // compare orders numbers as PostgreSQL does: NaN is equal to itself and greater
 // than everything.
-func (d decimal) compare(e decimal) int {
+func (d *decimal) compare(e *decimal) int {
 	switch {
 	case d.special != 0 || e.special != 0:
 		return int(d.special) - int(e.special)
