@@ -122,21 +122,28 @@ func newScraped[S any](kind prometheus.ValueType, name, help string, labels []st
 	return scraped[S]{desc: prometheus.NewDesc(prefix+name, help, labels, nil), kind: kind, read: read}
 }
 
-func gauge[S any](name, help string, read func(S) float64) scraped[S] {
-	return newScraped(prometheus.GaugeValue, name, help, nil, func(s S, emit func(float64, ...string)) { emit(read(s)) })
+// number is what sources count in.
+type number interface {
+	~int | ~int64 | ~uint64 | ~float64
 }
 
-func counter[S any](name, help string, read func(S) uint64) scraped[S] {
+func gauge[S any, N number](name, help string, read func(S) N) scraped[S] {
+	return newScraped(prometheus.GaugeValue, name, help, nil, func(s S, emit func(float64, ...string)) {
+		emit(float64(read(s)))
+	})
+}
+
+func counter[S any, N number](name, help string, read func(S) N) scraped[S] {
 	return newScraped(prometheus.CounterValue, name, help, nil, func(s S, emit func(float64, ...string)) {
 		emit(float64(read(s)))
 	})
 }
 
 // countersBy is one counter per known value of a label.
-func countersBy[S any](name, help, label string, values []string, read func(S) map[string]uint64) scraped[S] {
+func countersBy[S any, N number](name, help, label string, values []string, read func(S) map[string]N) scraped[S] {
 	return newScraped(prometheus.CounterValue, name, help, []string{label}, func(s S, emit func(float64, ...string)) {
 		all := withOther(values)
-		sums := map[string]uint64{}
+		sums := map[string]N{}
 		for value, n := range read(s) {
 			sums[known(all, value)] += n
 		}

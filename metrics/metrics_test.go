@@ -89,8 +89,8 @@ func TestAValueNobodyForesawIsCountedAsOther(t *testing.T) {
 	m := metrics.New(metrics.Info{}, metrics.Sources{Replication: func() metrics.Replication {
 		return metrics.Replication{
 			State:      "day-dreaming",
-			Rows:       map[metrics.TableOp]uint64{{Table: "a", Op: "insert"}: 3, {Table: "b", Op: "insert"}: 4},
-			Reconnects: map[string]uint64{"x": 1, "y": 1},
+			Rows:       []metrics.TableRows{{Table: "a", Inserts: 3}, {Table: "b", Inserts: 4}},
+			Reconnects: map[string]int64{"x": 1, "y": 1},
 		}
 	}})
 	m.Handshake("x")
@@ -103,7 +103,7 @@ func TestAValueNobodyForesawIsCountedAsOther(t *testing.T) {
 	for _, want := range []string{
 		`schoolbell_replication_state{state="other"} 1`,
 		`schoolbell_replication_rows_total{op="insert",table="other"} 7`,
-		`schoolbell_replication_reconnects_total{reason="other"} 2`,
+		`schoolbell_replication_reconnects_total{cause="other"} 2`,
 		`schoolbell_handshakes_total{outcome="other"} 1`,
 		`schoolbell_sessions{role="other"} 1`,
 		`schoolbell_sessions_closed_total{reason="other"} 1`,
@@ -123,19 +123,25 @@ func TestThePageShowsWhatWasToldAndWhatTheSourcesSay(t *testing.T) {
 		`schoolbell_config_info{profile="django",profile_hash="f00",publication="p",slot="s"} 1`,
 		`schoolbell_ready 1`,
 		`schoolbell_replication_connected 1`,
+		`schoolbell_replication_caught_up 1`,
+		`schoolbell_replication_problem 1`,
 		`schoolbell_replication_state{state="streaming"} 1`,
-		`schoolbell_replication_state{state="snapshot"} 0`,
+		`schoolbell_replication_state{state="snapshotting"} 0`,
 		`schoolbell_replication_lag_bytes 4096`,
 		`schoolbell_replication_lag_seconds 0.25`,
 		`schoolbell_replication_transactions_total 12`,
+		`schoolbell_replication_rows_total{op="insert",table="public.accounts_user"} 1`,
 		`schoolbell_replication_rows_total{op="update",table="public.accounts_user"} 5`,
-		`schoolbell_replication_reconnects_total{reason="connection"} 2`,
+		`schoolbell_replication_rows_total{op="delete",table="public.accounts_user"} 2`,
+		`schoolbell_replication_rows_total{op="truncate",table="public.accounts_user"} 3`,
+		`schoolbell_replication_reconnects_total{cause="server_gone"} 2`,
 		`schoolbell_slot_active 1`,
 		`schoolbell_slot_held_bytes 1.6777216e+07`,
 		`schoolbell_slot_safe_bytes 1e+09`,
 		`schoolbell_slot_wal_status{status="reserved"} 1`,
 		`schoolbell_snapshot_done_ratio 0.5`,
 		`schoolbell_snapshot_rows 50`,
+		`schoolbell_snapshot_done 1`,
 		`schoolbell_snapshot_expected_rows 100`,
 		`schoolbell_snapshot_rows_per_second 25`,
 		`schoolbell_events_total{kind="grade"} 7`,
@@ -145,6 +151,11 @@ func TestThePageShowsWhatWasToldAndWhatTheSourcesSay(t *testing.T) {
 		`schoolbell_router_queue_drops_total 1`,
 		`schoolbell_router_gaps_total{reason="retention"} 2`,
 		`schoolbell_router_resumes_total{outcome="resumed"} 6`,
+		`schoolbell_router_resumes_total{outcome="reset"} 5`,
+		`schoolbell_router_replaying_subscriptions 2`,
+		`schoolbell_router_replayed_messages_total 11`,
+		`schoolbell_router_revoked_total 3`,
+		`schoolbell_router_queue_high_messages 40`,
 		`schoolbell_store_size_bytes 2048`,
 		`schoolbell_history_events 9`,
 		`schoolbell_sessions{role="teacher"} 1`,
@@ -216,7 +227,7 @@ func TestTheReferenceNamesEveryInstrumentOnThePage(t *testing.T) {
 		require.Contains(t, table, "| `"+m[1]+"` | "+m[2]+" | ")
 	}
 	require.Contains(t, table, "| `schoolbell_replication_rows_total` | counter | "+
-		"`op`: delete, insert, other, truncate, update; `table` | Row changes read from the log. |\n")
+		"`op`: delete, insert, truncate, update; `table` | Row changes read from the log. |\n")
 	require.Contains(t, table, "| `schoolbell_build_info` | gauge | `goversion`; `revision`; `version` | ")
 }
 
@@ -224,7 +235,7 @@ func TestNoLabelNamesAPerson(t *testing.T) {
 	list, err := metrics.Describe()
 	require.NoError(t, err)
 	told := []string{ // each has few values, known beforehand or given by the build and the configuration
-		"goversion", "kind", "op", "outcome", "profile", "profile_hash", "publication",
+		"cause", "goversion", "kind", "op", "outcome", "profile", "profile_hash", "publication",
 		"reason", "revision", "role", "slot", "state", "status", "table", "type", "version",
 	}
 	for _, i := range list {
@@ -261,24 +272,25 @@ func busy() *metrics.Metrics {
 		Ready: func() bool { return true },
 		Replication: func() metrics.Replication {
 			return metrics.Replication{
-				Connected: true, State: "streaming", LagBytes: 4096, Lag: 250 * time.Millisecond, Transactions: 12,
-				Rows:       map[metrics.TableOp]uint64{{Table: "public.accounts_user", Op: "update"}: 5},
-				Reconnects: map[string]uint64{"connection": 2},
+				State: "streaming", CaughtUp: true, Problem: true,
+				LagBytes: 4096, Lag: 250 * time.Millisecond, Transactions: 12,
+				Rows:       []metrics.TableRows{{Table: "public.accounts_user", Inserts: 1, Updates: 5, Deletes: 2, Truncates: 3}},
+				Reconnects: map[string]int64{"server_gone": 2},
 			}
 		},
 		Slot: func() metrics.Slot {
 			return metrics.Slot{Active: true, HeldBytes: 16 << 20, WALStatus: "reserved", SafeBytes: 1e9, Limited: true}
 		},
 		Snapshot: func() metrics.Snapshot {
-			return metrics.Snapshot{Running: true, Rows: 50, Expected: 100, Done: 0.5, RowsPerSecond: 25}
+			return metrics.Snapshot{Rows: 50, Expected: 100, Share: 0.5, PerSecond: 25, Done: true}
 		},
 		Projection: func() metrics.Projection {
 			return metrics.Projection{Events: map[string]uint64{"grade": 7}, Unchanged: 3}
 		},
 		Router: func() metrics.Router {
 			return metrics.Router{
-				Subscriptions: 4, Drops: 1,
-				Gaps: map[string]uint64{"retention": 2}, Resumes: map[string]uint64{"resumed": 6},
+				Subscriptions: 4, Replaying: 2, Replayed: 11, Drops: 1, Revoked: 3, QueueHigh: 40,
+				Gaps: map[string]uint64{"retention": 2}, Resumed: 6, Reset: 5,
 			}
 		},
 		Store: func() metrics.Store {

@@ -1,0 +1,155 @@
+package metrics
+
+import (
+	"math"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+func (m *Metrics) registerSources(info Info, s Sources) {
+	m.registry.MustRegister(
+		section[bool]{s.Ready, []scraped[bool]{
+			gauge("ready", "Whether the gateway serves live events: snapshot done, stream attached, lag small.", truth),
+		}},
+		replicationSection(s.Replication, info.Tables),
+		slotSection(s.Slot),
+		snapshotSection(s.Snapshot),
+		projectionSection(s.Projection),
+		routerSection(s.Router),
+		storeSection(s.Store),
+	)
+}
+
+func replicationSection(source func() Replication, tables []string) prometheus.Collector {
+	type S = Replication
+	return section[S]{source, []scraped[S]{
+		gauge("replication_connected", "Whether the stream from PostgreSQL is attached.",
+			func(r S) float64 { return truth(r.State == streaming) }),
+		stateOf("replication_state", "What the reader of the log does now: 1 for that state, 0 for the others.",
+			"state", replicationStates(), func(r S) string { return r.State }),
+		gauge("replication_caught_up", "Whether everything that the server had for us is applied.",
+			func(r S) float64 { return truth(r.CaughtUp) }),
+		gauge("replication_problem",
+			"Whether something is wrong with the slot, the publication or a table; /readyz and the check command say what.",
+			func(r S) float64 { return truth(r.Problem) }),
+		gauge("replication_lag_bytes", "WAL that the server has written and we have not applied.",
+			func(r S) int64 { return r.LagBytes }),
+		gauge("replication_lag_seconds", "How far what we have applied is behind the server, in time; 0 when caught up.",
+			func(r S) float64 { return r.Lag.Seconds() }),
+		counter("replication_transactions_total", "Transactions read from the log.",
+			func(r S) int64 { return r.Transactions }),
+		newScraped(prometheus.CounterValue, "replication_rows_total", "Row changes read from the log.",
+			[]string{"table", "op"}, func(r S, emit func(float64, ...string)) { emitRows(r.Rows, tables, emit) }),
+		countersBy("replication_reconnects_total", "Times the stream was lost, or could not be taken up, by the cause.",
+			"cause", reconnectCauses(), func(r S) map[string]int64 { return r.Reconnects }),
+	}}
+}
+
+func emitRows(rows []TableRows, tables []string, emit func(float64, ...string)) {
+	all := withOther(tables)
+	sums := map[string]TableRows{}
+	for _, r := range rows {
+		at := known(all, r.Table)
+		sum := sums[at]
+		sum.Inserts += r.Inserts
+		sum.Updates += r.Updates
+		sum.Deletes += r.Deletes
+		sum.Truncates += r.Truncates
+		sums[at] = sum
+	}
+	for _, table := range all {
+		sum := sums[table]
+		emit(float64(sum.Inserts), table, "insert")
+		emit(float64(sum.Updates), table, "update")
+		emit(float64(sum.Deletes), table, "delete")
+		emit(float64(sum.Truncates), table, "truncate")
+	}
+}
+
+func slotSection(source func() Slot) prometheus.Collector {
+	type S = Slot
+	return section[S]{source, []scraped[S]{
+		gauge("slot_active", "Whether somebody reads the slot, as PostgreSQL sees it.",
+			func(s S) float64 { return truth(s.Active) }),
+		gauge("slot_held_bytes", "WAL that PostgreSQL keeps on its disk for the slot.",
+			func(s S) int64 { return s.HeldBytes }),
+		gauge("slot_safe_bytes",
+			"WAL that can still be written before the slot is lost; +Inf where max_slot_wal_keep_size is -1.",
+			func(s S) float64 {
+				if !s.Limited {
+					return math.Inf(1)
+				}
+				return float64(s.SafeBytes)
+			}),
+		stateOf("slot_wal_status", "PostgreSQL's wal_status of the slot: 1 for that status, 0 for the others.",
+			"status", walStatuses(), func(s S) string { return s.WALStatus }),
+	}}
+}
+
+func snapshotSection(source func() Snapshot) prometheus.Collector {
+	type S = Snapshot
+	return section[S]{source, []scraped[S]{
+		gauge("snapshot_done", "Whether a snapshot is complete and durable.",
+			func(s S) float64 { return truth(s.Done) }),
+		gauge("snapshot_rows", "Rows that the snapshot has read.", func(s S) int64 { return s.Rows }),
+		gauge("snapshot_expected_rows", "Rows that the snapshot will read, by PostgreSQL's estimate.",
+			func(s S) int64 { return s.Expected }),
+		gauge("snapshot_done_ratio", "Share of the snapshot that is done, from 0 to 1.",
+			func(s S) float64 { return s.Share }),
+		gauge("snapshot_rows_per_second", "Speed of the snapshot.", func(s S) float64 { return s.PerSecond }),
+	}}
+}
+
+func projectionSection(source func() Projection) prometheus.Collector {
+	type S = Projection
+	return section[S]{source, []scraped[S]{
+		countersBy("events_total", "Events found in the log.", "kind", eventKinds(),
+			func(p S) map[string]uint64 { return p.Events }),
+		counter("projection_unchanged_rows_total",
+			"Rows that a transaction saved as they were, as far as the profile reads them.",
+			func(p S) uint64 { return p.Unchanged }),
+	}}
+}
+
+func routerSection(source func() Router) prometheus.Collector {
+	type S = Router
+	return section[S]{source, []scraped[S]{
+		gauge("router_subscriptions", "Subscriptions that the router serves now.",
+			func(r S) int { return r.Subscriptions }),
+		gauge("router_replaying_subscriptions", "Subscriptions that are catching up from the history now.",
+			func(r S) int { return r.Replaying }),
+		counter("router_replayed_messages_total", "Messages read from the history for clients that came back.",
+			func(r S) uint64 { return r.Replayed }),
+		counter("router_queue_drops_total", "Subscriptions ended because their queue was full; they resume by id.",
+			func(r S) uint64 { return r.Drops }),
+		gauge("router_queue_high_messages", "The longest queue of a subscription since the process began.",
+			func(r S) int { return r.QueueHigh }),
+		counter("router_revoked_total", "Subscriptions ended because the person lost a right.",
+			func(r S) uint64 { return r.Revoked }),
+		countersBy("router_gaps_total", "Gaps told to clients.", "reason", gapReasons(),
+			func(r S) map[string]uint64 { return r.Gaps }),
+		newScraped(prometheus.CounterValue, "router_resumes_total",
+			"Clients that came back with an id: resumed, or reset because the history did not reach back.",
+			[]string{"outcome"}, func(r S, emit func(float64, ...string)) {
+				emit(float64(r.Resumed), "resumed")
+				emit(float64(r.Reset), "reset")
+			}),
+	}}
+}
+
+func storeSection(source func() Store) prometheus.Collector {
+	type S = Store
+	return section[S]{source, []scraped[S]{
+		gauge("store_size_bytes", "Disk that the shadow and the history take.", func(s S) int64 { return s.Bytes }),
+		gauge("history_events", "Events in the history, from which a client can resume.",
+			func(s S) int64 { return s.Events }),
+		gauge("history_oldest_age_seconds", "Age of the oldest event in the history; 0 when it is empty.",
+			func(s S) float64 {
+				if s.Oldest.IsZero() {
+					return 0
+				}
+				return max(0, time.Since(s.Oldest).Seconds())
+			}),
+	}}
+}
