@@ -35,7 +35,7 @@ type Config struct {
 
 	Heartbeat       time.Duration `key:"heartbeat" env:"SCHOOLBELL_HEARTBEAT" default:"30s" min:"1s" unit:"duration" help:"Time between two pings to a dashboard; two in a row without a pong close it."`
 	MetricsInterval time.Duration `key:"metrics_interval" env:"SCHOOLBELL_METRICS_INTERVAL" default:"10s" min:"1s" unit:"duration" help:"Time between two metrics messages to a dashboard."`
-	Origins         []Origin      `key:"origins" env:"SCHOOLBELL_ORIGINS" unit:"list" help:"Origins of pages that may connect, like https://lms.example.org, besides the gateway's own; a list, or separated by commas."`
+	Origins         []string      `key:"origins" env:"SCHOOLBELL_ORIGINS" unit:"list" help:"Origins of pages that may connect, like https://lms.example.org or https://*.example.org, besides the gateway's own; a list, or separated by commas."`
 
 	HistoryAge  time.Duration `key:"history_age" env:"SCHOOLBELL_HISTORY_AGE" default:"168h" min:"1m" unit:"duration" help:"How long events are kept for clients that come back."`
 	HistorySize Size          `key:"history_size" env:"SCHOOLBELL_HISTORY_SIZE" default:"1GB" min:"1MB" unit:"size" help:"How much disk the kept events may take; the oldest go first."`

@@ -65,6 +65,7 @@ queue: 100
 origins:
   - https://lms.example.org
   - http://localhost:3000
+  - https://*.example.org
 log_level: 'debug'
 profile: # empty is not set
 `, nil, nil)
@@ -73,7 +74,7 @@ profile: # empty is not set
 	require.Equal(t, 90*time.Second, cfg.Heartbeat)
 	require.Equal(t, Size(2<<30), cfg.HistorySize)
 	require.Equal(t, 100, cfg.Queue)
-	require.Equal(t, []Origin{"https://lms.example.org", "http://localhost:3000"}, cfg.Origins)
+	require.Equal(t, []string{"https://lms.example.org", "http://localhost:3000", "https://*.example.org"}, cfg.Origins)
 	require.Equal(t, "debug", cfg.LogLevel)
 	require.Equal(t, "django", cfg.Profile)
 }
@@ -82,7 +83,7 @@ func TestAListIsReplacedAsAWhole(t *testing.T) {
 	cfg, err := load(t, "origins: [https://a.example, https://b.example]\n",
 		[]string{"SCHOOLBELL_DATABASE=" + dsn, "SCHOOLBELL_ORIGINS=https://c.example, https://d.example"}, nil)
 	require.NoError(t, err)
-	require.Equal(t, []Origin{"https://c.example", "https://d.example"}, cfg.Origins)
+	require.Equal(t, []string{"https://c.example", "https://d.example"}, cfg.Origins)
 }
 
 func TestOneKeyAloneIsAFileToo(t *testing.T) {
@@ -112,7 +113,7 @@ slot: [a, b]
 	require.EqualError(t, err, `bell.yaml:1:1: unknown key heartbeet, the nearest known is heartbeat
 bell.yaml:2:19: metrics_interval is "10", want a duration of at least 1s, like 90s, 15m or 24h
 bell.yaml:3:9: listen is no plain value, want a host:port
-bell.yaml:4:31: origins is "lms.example.org", want an origin like https://lms.example.org, without a path
+bell.yaml:4:31: origins is "lms.example.org", want an origin like https://lms.example.org or https://*.example.org, without a path
 bell.yaml:5:1: config cannot stand in the file that it names; give it as --config or as SCHOOLBELL_CONFIG
 bell.yaml:6:8: queue is "lots", want a whole number of at least 16
 bell.yaml:7:7: slot is no plain value, want a name

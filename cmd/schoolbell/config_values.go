@@ -43,9 +43,6 @@ type Address string
 // less in the first than in the second; what both allow needs no quoting.
 type Name string
 
-// Origin is what a browser sends as Origin: scheme, host and port of a page.
-type Origin string
-
 // Size is a number of bytes.
 type Size int64
 
@@ -112,11 +109,11 @@ func (s setting) parse(field reflect.Value, text string) (want string) {
 	case *Name:
 		*p = Name(text)
 		return orWant(namePattern.MatchString(text), "at most 63 of the characters a-z, 0-9 and _, no digit first")
-	case *[]Origin:
-		*p = append(*p, Origin(text))
+	case *[]string: // of origins, as browsers send them: scheme, host and port of a page
+		*p = append(*p, text)
 		u, err := url.Parse(text)
 		return orWant(err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && text == u.Scheme+"://"+u.Host,
-			"an origin like https://lms.example.org, without a path")
+			"an origin like https://lms.example.org or https://*.example.org, without a path")
 	case *int:
 		n, err := strconv.Atoi(text)
 		*p = n

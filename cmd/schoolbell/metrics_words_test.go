@@ -1,0 +1,46 @@
+package main
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/schoolbell/schoolbell/cdc"
+	"github.com/schoolbell/schoolbell/cdc/replication"
+	"github.com/schoolbell/schoolbell/metrics"
+	"github.com/schoolbell/schoolbell/router"
+	"github.com/schoolbell/schoolbell/wsserver"
+)
+
+// The sockets tell the metrics what happens.
+var _ wsserver.Observer = (*metrics.Metrics)(nil)
+
+// A word that its owner uses and the metrics do not know would be counted as
+// "other": right in sum, and useless to whoever reads the graph.
+func TestTheMetricsKnowTheWordsOfEveryStep(t *testing.T) {
+	list, err := metrics.Describe()
+	require.NoError(t, err)
+	values := func(name string) []string {
+		i := slices.IndexFunc(list, func(i metrics.Instrument) bool { return i.Name == name })
+		require.GreaterOrEqual(t, i, 0, name)
+		return list[i].Labels[0].Values
+	}
+	for _, kind := range cdc.Kinds {
+		require.Contains(t, values("schoolbell_events_total"), kind.String())
+		require.Contains(t, values("schoolbell_messages_sent_total"), kind.String())
+	}
+	for _, role := range []cdc.Role{cdc.Teacher, cdc.Tutor, cdc.Admin} {
+		require.Contains(t, values("schoolbell_sessions"), role.String())
+	}
+	for _, state := range replication.States {
+		require.Contains(t, values("schoolbell_replication_state"), string(state))
+	}
+	for _, cause := range replication.Causes {
+		require.Contains(t, values("schoolbell_replication_reconnects_total"), string(cause))
+	}
+	for _, reason := range []router.GapReason{router.Retention, router.Bulk, router.HistoryLost} {
+		require.Contains(t, values("schoolbell_router_gaps_total"), string(reason))
+	}
+	require.Contains(t, values("schoolbell_messages_sent_total"), router.GapType)
+}
