@@ -267,6 +267,7 @@ func TestTheTokenComesFromFlagFileVariableOrAddressAndNeverTravelsInTheURL(t *te
 		"address":       {},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Setenv("SCHOOLBELL_TOKEN", "")
 			if k, v, ok := strings.Cut(c.env, "="); ok {
 				t.Setenv(k, v)
 			}
@@ -285,6 +286,7 @@ func TestTheTokenComesFromFlagFileVariableOrAddressAndNeverTravelsInTheURL(t *te
 }
 
 func TestMistakesOnTailsCommandLineEndWithTwo(t *testing.T) {
+	t.Setenv("SCHOOLBELL_TOKEN", "") // the developer may have one
 	for want, args := range map[string][]string{
 		"no token; give it as --token-file or as SCHOOLBELL_TOKEN":                                                {},
 		"--token and --token-file are both set; give one of them":                                                 {"--token", "a", "--token-file", "b"},
