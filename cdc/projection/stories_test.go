@@ -1,0 +1,236 @@
+package projection_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/schoolbell/schoolbell/cdc"
+	"github.com/schoolbell/schoolbell/cdc/profile"
+	"github.com/schoolbell/schoolbell/cdc/projection"
+)
+
+// classroom has a teacher 1, a tutor 2, an admin 3 and a student 4 whose tutor is
+// 2; assignment 10 of teacher 1, given to the student; submission 20, handed in.
+func classroom(t *testing.T) (*gateway, *lms, tables) {
+	l, tabs := newLMS(), newTables()
+	set(l, tabs.users, l.users, 1, user{email: "t@x", role: "teacher", active: true})
+	set(l, tabs.users, l.users, 2, user{email: "u@x", role: "tutor", active: true})
+	set(l, tabs.users, l.users, 3, user{email: "a@x", role: "admin", active: true})
+	set(l, tabs.users, l.users, 4, user{email: "s@x", role: "student", active: true})
+	set(l, tabs.profiles, l.profiles, 1, studentProfile{user: 4, tutor: 2})
+	set(l, tabs.assignments, l.assignments, 10, assignment{title: "Essay", description: "Write.", author: 1, status: "published"})
+	set(l, tabs.given, l.given, 1, pair{10, 4})
+	set(l, tabs.submissions, l.submissions, 20, submission{assignment: 10, student: 4, submittedAt: "2026-11-20 10:00:00+00"})
+	l.changes = nil
+	g := newGateway(t, t.TempDir())
+	t.Cleanup(g.close)
+	require.NoError(t, g.Reset(t.Context(), l.snapshot(tabs, 5)))
+	return g, l, tabs
+}
+
+func apply(t *testing.T, g *gateway, tx *cdc.Tx) projection.Result {
+	t.Helper()
+	res, err := g.Apply(t.Context(), tx)
+	require.NoError(t, err)
+	return res
+}
+
+func TestASnapshotIsNotNews(t *testing.T) {
+	g, l, _ := classroom(t)
+	checkCounts(t, g, l.rows)
+	for _, err := range g.store.Events(cdc.Position{}, cdc.Position{LSN: 1 << 60}) {
+		t.Fatal("an event in the history", err)
+	}
+	require.Equal(t, cdc.Position{LSN: 5}, g.store.Kept())
+}
+
+func TestARowWithANewKeyIsStillTheSameThing(t *testing.T) {
+	g, l, tabs := classroom(t)
+	values := l.submissions[20].values(21)
+	old := l.submissions[20].values(20)
+	for i := range old[1:] {
+		old[i+1] = cdc.Value{Kind: cdc.Null}
+	}
+	l.changes = []cdc.Change{{Op: cdc.Update, Table: tabs.submissions, Old: old, New: values}}
+	require.Empty(t, apply(t, g, l.tx(10)).Events, "handed in before, under another key")
+
+	s := l.submissions[20]
+	delete(l.submissions, 20)
+	l.submissions[21] = s
+	checkCounts(t, g, l.rows)
+	s.grade = "0"
+	set(l, tabs.submissions, l.submissions, 21, s)
+	events := apply(t, g, l.tx(20)).Events
+	require.Len(t, events, 1)
+	require.Contains(t, string(events[0].Body), `"grade":0,`)
+}
+
+func TestTruncateIsTheDeletionOfEveryRow(t *testing.T) {
+	g, l, tabs := classroom(t)
+	before := l.clone()
+	clear(l.submissions)
+	clear(l.given)
+	clear(l.assignments)
+	for _, table := range []*cdc.Table{tabs.submissions, tabs.given, tabs.assignments} {
+		l.changes = append(l.changes, cdc.Change{Op: cdc.Truncate, Table: table})
+	}
+	res := apply(t, g, l.tx(10))
+	require.Len(t, res.Events, 1)
+	require.Equal(t, before.expected(l.rows), []string{line(t, res.Events[0])})
+	checkCounts(t, g, l.rows)
+}
+
+func TestAColumnStoredOutOfLineKeepsWhatItWas(t *testing.T) {
+	g, l, tabs := classroom(t)
+	// Hidden when it was written, so that its description is told only now, when the
+	// log does not carry it any more.
+	yaml := "profile: hidden\nextends: django\nassignment: {published: {status: published}}\n"
+	p, err := profile.Parse("hidden.yaml", []byte(yaml))
+	require.NoError(t, err)
+	g.close()
+	g.dir, g.profile = t.TempDir(), p
+	g.open()
+	a := assignment{title: "Long", description: strings.Repeat("я", 5000), author: 1, status: "draft"}
+	l.assignments[10] = a
+	require.NoError(t, g.Reset(t.Context(), l.snapshot(tabs, 5)))
+
+	a.status = "published"
+	set(l, tabs.assignments, l.assignments, 10, a)
+	l.changes[0].New[2] = cdc.Value{Kind: cdc.Unchanged}
+	events := apply(t, g, l.tx(10)).Events
+	require.Len(t, events, 1)
+	require.Contains(t, string(events[0].Body), `"description":"`+strings.Repeat("я", 200)+`"`)
+}
+
+func TestRightsThatChangeAreToldWithTheTransaction(t *testing.T) {
+	g, l, tabs := classroom(t)
+	u := l.users[1]
+	u.first = "Anna"
+	set(l, tabs.users, l.users, 1, u)
+	require.Empty(t, apply(t, g, l.tx(10)).People, "a name is no right")
+
+	u.active = false
+	set(l, tabs.users, l.users, 1, u)
+	remove(l, tabs.users, l.users, 2)
+	s := l.submissions[20]
+	s.grade = "5"
+	set(l, tabs.submissions, l.submissions, 20, s)
+	res := apply(t, g, l.tx(20))
+	require.Len(t, res.People, 2)
+	require.Equal(t, cdc.IntID(1), res.People[0].ID)
+	require.False(t, res.People[0].Active)
+	require.Equal(t, cdc.IntID(2), res.People[1].ID)
+	require.False(t, res.People[1].Active)
+	require.Len(t, res.Events, 1)
+	require.Empty(t, res.Events[0].Audience.People, "neither may see the grade of their own last transaction")
+}
+
+func TestWasAdminRemembersWhoWasAnAdminWhen(t *testing.T) {
+	g, l, tabs := classroom(t)
+	admin, teacher := l.users[3], l.users[1]
+	admin.role, teacher.role = "teacher", "admin"
+	set(l, tabs.users, l.users, 3, admin)
+	set(l, tabs.users, l.users, 1, teacher)
+	apply(t, g, l.tx(10))
+	admin.role = "admin"
+	set(l, tabs.users, l.users, 3, admin)
+	apply(t, g, l.tx(20))
+
+	check := func(person, lsn int, want bool) {
+		t.Helper()
+		require.Equal(t, want, g.WasAdmin(cdc.IntID(int64(person)), cdc.Position{LSN: cdc.LSN(lsn), Index: 1}))
+	}
+	for range 2 { // and after a restart
+		check(3, 7, true)
+		check(3, 10, false)
+		check(3, 15, false)
+		check(3, 20, true)
+		check(1, 7, false)
+		check(1, 10, true)
+		check(2, 15, false)
+		g.close()
+		g.open()
+	}
+}
+
+func TestAProfileOfAnotherMeaningIsRefused(t *testing.T) {
+	g, _, _ := classroom(t)
+	p, err := profile.Parse("mine.yaml", []byte("profile: mine\nextends: django\nassignment: {closed: {status: archived}}\n"))
+	require.NoError(t, err)
+	_, err = projection.Open(g.store, p)
+	require.ErrorContains(t, err, `filled under another version of profile "mine"`)
+}
+
+func TestASnapshotThatBreaksOffLeavesASayingSo(t *testing.T) {
+	g, l, tabs := classroom(t)
+	snap := l.snapshot(tabs, 50)
+	whole := snap.Rows
+	snap.Rows = func(yield func(cdc.Row, error) bool) {
+		n := 0
+		for row := range whole {
+			if n++; n > 3 {
+				yield(cdc.Row{}, errCut)
+				return
+			}
+			if !yield(row, nil) {
+				return
+			}
+		}
+	}
+	require.ErrorIs(t, g.Reset(t.Context(), snap), errCut)
+	g.close()
+	g.open()
+	require.False(t, g.Checkpoint().Complete)
+
+	require.NoError(t, g.Reset(t.Context(), l.snapshot(tabs, 60)))
+	require.True(t, g.Checkpoint().Complete)
+	checkCounts(t, g, l.rows)
+}
+
+// One-row transactions, as a busy LMS commits them: a submission is handed in or
+// graded, which is an event for three people.
+func BenchmarkApply(b *testing.B) {
+	l, tabs := newLMS(), newTables()
+	set(l, tabs.users, l.users, 1, user{email: "t@x", role: "teacher", active: true})
+	set(l, tabs.users, l.users, 2, user{email: "u@x", role: "tutor", active: true})
+	const students = 1000
+	for id := 100; id < 100+students; id++ {
+		set(l, tabs.users, l.users, id, user{email: "s@x", first: "Anna", last: "Petrova", role: "student", active: true})
+		set(l, tabs.profiles, l.profiles, id, studentProfile{user: id, tutor: 2})
+	}
+	for id := 1; id <= 100; id++ {
+		set(l, tabs.assignments, l.assignments, id, assignment{title: "Essay", author: 1, status: "published"})
+		for s := range students {
+			l.submissions[id*students+s] = submission{assignment: id, student: 100 + s}
+		}
+	}
+	g := newGateway(b, b.TempDir())
+	defer g.close()
+	require.NoError(b, g.Reset(b.Context(), l.snapshot(tabs, 5)))
+	l.changes = nil
+
+	n, commit := 0, cdc.LSN(10)
+	times := []string{"2026-11-20 10:00:00+00", "2026-11-21 10:00:00+00"}
+	b.ReportAllocs()
+	for b.Loop() {
+		id := students + (n*7919)%(100*students)
+		s := submission{assignment: id / students, student: 100 + id%students, submittedAt: times[n/(100*students)%2]}
+		change := cdc.Change{Op: cdc.Update, Table: tabs.submissions, New: s.values(id)}
+		tx := &cdc.Tx{Commit: commit}
+		tx.Changes = func(yield func(*cdc.Change, error) bool) { yield(&change, nil); tx.End = commit + 1 }
+		res, err := g.Apply(b.Context(), tx)
+		if err != nil || len(res.Events) != 1 {
+			b.Fatal(len(res.Events), err)
+		}
+		if n%1000 == 999 {
+			if _, err := g.Sync(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+		}
+		n++
+		commit += 10
+	}
+	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "changes/s")
+}
