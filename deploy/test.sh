@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Says whether all is well: formatting, vet, staticcheck, build, and every test
+# against a real PostgreSQL and a real browser. Needs Go; as root on Debian it
+# installs the rest. Runs from anywhere; arguments go to `go test` (-run, -v, ...).
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+step() { printf '== %3ds  %s\n' "$SECONDS" "$*"; }
+have() { command -v "$1" >/dev/null; }
+
+# install PACKAGE... where we may; says so where we may not.
+install() {
+	if [ "$(id -u)" = 0 ] && have apt-get; then
+		step "installing $*"
+		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends -y "$@" >/dev/null && return
+	fi
+	step "not installed: $*"
+}
+
+if ! have go; then
+	echo "Go is missing; fix: install Go 1.26 or later from https://go.dev/dl/" >&2
+	exit 1
+fi
+# The tests fetch a PostgreSQL themselves where this finds and installs none.
+if ! have postgres && ! compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null && [ -z "${SCHOOLBELL_POSTGRES_BIN:-}" ]; then
+	install postgresql
+fi
+have chromium || have chromium-browser || have google-chrome || install chromium
+
+step "formatting"
+unformatted=$(gofmt -l .)
+if [ -n "$unformatted" ]; then
+	echo "not formatted; fix: gofmt -w" $unformatted >&2
+	exit 1
+fi
+
+step "building: a cold build takes minutes"
+go build ./...
+
+step "vet"
+go vet ./...
+
+step "staticcheck"
+go tool -modfile=deploy/tools.mod staticcheck ./...
+
+race=-race
+if [ "$(go env CGO_ENABLED)" != 1 ] || ! have "$(go env CC)"; then
+	step "no C compiler: the tests run without the race detector; fix: apt-get install gcc libc6-dev, and CGO_ENABLED=1"
+	race=
+fi
+step "tests"
+# A missing server fails a test here instead of skipping it.
+SCHOOLBELL_TEST_REQUIRE=1 go test $race -timeout 15m "$@" ./...
+
+step "all is well"
