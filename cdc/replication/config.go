@@ -1,0 +1,95 @@
+package replication
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"regexp"
+	"time"
+
+	"github.com/schoolbell/schoolbell/cdc"
+)
+
+// A Sink receives the database: once whole, then every change. All four are called
+// from Run's goroutine.
+type Sink interface {
+	// Reset takes the database, whole. It must read all rows, and what it took is
+	// durable when it returns nil.
+	Reset(ctx context.Context, snap *cdc.Snapshot) error
+	// Apply takes one transaction. It must exhaust tx.Changes; tx is valid until it
+	// returns. After nil the transaction is applied, but maybe not yet durable.
+	// After an error nothing of it is, and it comes again.
+	Apply(ctx context.Context, tx *cdc.Tx) error
+	// Advance says that nothing of ours happened before at. It is called often and
+	// has to be cheap.
+	Advance(at cdc.LSN)
+	// Sync makes durable what was applied and the position of the last Advance, and
+	// answers up to where everything is durable. What it answers is confirmed: after
+	// a restart Run must be given a checkpoint no older than that.
+	Sync(ctx context.Context) (cdc.LSN, error)
+}
+
+// Config says what to follow. What is below Log is tuning and may be left zero.
+type Config struct {
+	URL         string // holds a password: never print it
+	Slot        string
+	Publication string
+	Tables      []cdc.TableSpec
+	Log         *slog.Logger
+
+	// Role is who will follow, for InitSQL and Check run by somebody else. By default
+	// the role in URL.
+	Role string
+	// Interrupted says that the sink holds the beginning of a snapshot: a slot of our
+	// name is what an earlier first start left behind, and may be dropped.
+	Interrupted bool
+
+	LockTimeout  time.Duration // longest wait for one transaction or lock at a first start (1 min)
+	SyncEvery    time.Duration // at most this often under load (1 s)
+	SyncIdle     time.Duration // when nothing arrives for so long, what was applied is made durable (20 ms)
+	WatchSlot    time.Duration // how often Watch looks at the slot (15 s)
+	WatchHealth  time.Duration // how often Watch looks at the publication and the tables (60 s)
+	RetryAtFirst time.Duration // wait before the first new attempt (100 ms)
+	RetryAtMost  time.Duration // longest wait between attempts (10 s)
+}
+
+func (c Config) withDefaults() Config {
+	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
+	c.LockTimeout = cmp.Or(c.LockTimeout, time.Minute)
+	c.SyncEvery = cmp.Or(c.SyncEvery, time.Second)
+	c.SyncIdle = cmp.Or(c.SyncIdle, 20*time.Millisecond)
+	c.WatchSlot = cmp.Or(c.WatchSlot, 15*time.Second)
+	c.WatchHealth = cmp.Or(c.WatchHealth, time.Minute)
+	c.RetryAtFirst = cmp.Or(c.RetryAtFirst, 100*time.Millisecond)
+	c.RetryAtMost = cmp.Or(c.RetryAtMost, 10*time.Second)
+	return c
+}
+
+// LogValue leaves out the URL.
+func (c Config) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("slot", c.Slot), slog.String("publication", c.Publication))
+}
+
+var slotName = regexp.MustCompile(`^[a-z0-9_]{1,63}$`)
+
+// validate finds what is wrong before any server is asked.
+func (c Config) validate() *SetupError {
+	switch {
+	case !slotName.MatchString(c.Slot):
+		return &SetupError{
+			Setting: "slot name", Got: quoted(c.Slot), Want: "1 to 63 lower-case letters, digits and underscores",
+			Fix: "choose another slot name in the configuration",
+		}
+	case c.Publication == "" || len(c.Publication) > 63:
+		return &SetupError{
+			Setting: "publication name", Got: quoted(c.Publication), Want: "1 to 63 bytes",
+			Fix: "choose another publication name in the configuration",
+		}
+	case len(c.Tables) == 0:
+		return &SetupError{
+			Setting: "list of tables", Got: "empty", Want: "at least one table",
+			Fix: "use a profile that names the LMS's tables",
+		}
+	}
+	return nil
+}

@@ -1,0 +1,128 @@
+package replication
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/schoolbell/schoolbell/cdc"
+)
+
+// follow is the whole of it: read, apply, make durable, confirm. The order of the
+// lines is the promise.
+func (r *Reader) follow(ctx context.Context, s *stream, sink Sink) error {
+	woken := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		_ = s.conn.Conn().SetReadDeadline(time.Unix(1, 0)) // ends the read that waits
+		close(woken)
+	})
+	s.tx.Changes = func(yield func(*cdc.Change, error) bool) { s.yield(ctx, yield) }
+	err := r.loop(ctx, s, sink)
+	if !stop() {
+		<-woken
+	}
+	if ctx.Err() != nil {
+		r.leave(ctx, s, sink)
+		return nil
+	}
+	return err
+}
+
+func (r *Reader) loop(ctx context.Context, s *stream, sink Sink) error {
+	for {
+		what, err := s.next(ctx)
+		switch {
+		case err != nil:
+			return err
+		case what == logData:
+			if err := r.apply(ctx, s, sink); err != nil {
+				return err
+			}
+		case what == keepalive:
+			// It came after all data before its position, and no transaction is open.
+			r.advance(s, sink, cdc.LSN(s.alive.ServerWALEnd))
+		}
+		if what != logData {
+			r.board.quiet(s.now)
+		}
+		if s.syncDue() {
+			if err := r.sync(ctx, s, sink); err != nil {
+				return err
+			}
+			s.asked = true // the server may forget what is durable
+		}
+		if s.reportDue() {
+			if err := s.report(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// apply gives the sink one transaction, if it is ours and new.
+func (r *Reader) apply(ctx context.Context, s *stream, sink Sink) error {
+	begun, err := s.begin()
+	if err != nil || !begun {
+		return err
+	}
+	if s.tx.Commit < r.at.handed {
+		return s.skip(ctx) // it is sent again
+	}
+	if some, err := s.peek(ctx); err != nil || !some {
+		if err == nil {
+			r.advance(s, sink, s.tx.End)
+		}
+		return err
+	}
+	r.board.began(s)
+	defer r.board.applying.Store(0)
+	err = sink.Apply(ctx, &s.tx)
+	if s.failed != nil {
+		return s.failed
+	}
+	if err == nil && s.open {
+		err = errLeftOver
+	}
+	if err != nil {
+		return &sinkError{fmt.Errorf("apply the transaction at %v: %w", s.tx.Commit, err)}
+	}
+	r.at.handed = s.tx.End
+	s.now = time.Now()
+	s.appliedAt, s.unsynced = s.now, true
+	r.board.ended(s)
+	return nil
+}
+
+func (r *Reader) advance(s *stream, sink Sink, to cdc.LSN) {
+	if to > r.at.handed {
+		sink.Advance(to)
+		r.at.handed = to
+		raise(&r.board.applied, to)
+	}
+}
+
+func (r *Reader) sync(ctx context.Context, s *stream, sink Sink) error {
+	upTo, err := sink.Sync(ctx)
+	if err != nil {
+		return &sinkError{fmt.Errorf("make %v durable: %w", r.at.handed, err)}
+	}
+	// What it was not given, it cannot answer for.
+	r.at.durable = max(r.at.durable, min(upTo, r.at.handed))
+	s.now = time.Now()
+	s.syncedAt, s.unsynced = s.now, false
+	return nil
+}
+
+// leave makes durable what was applied and confirms it, although ctx has ended.
+func (r *Reader) leave(ctx context.Context, s *stream, sink Sink) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	var err error
+	if r.at.handed > r.at.durable {
+		err = r.sync(ctx, s, sink)
+	}
+	if err := errors.Join(err, s.end()); err != nil {
+		r.log.Warn("left without a last confirmation: the last transactions come again", "reason", err)
+	}
+}

@@ -1,0 +1,220 @@
+package replication
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// listsFrom is the first version whose publications have column lists.
+const listsFrom = 15
+
+// publication is one as the catalogue has it.
+type publication struct {
+	oid       string
+	allTables bool
+	schemas   []string // published whole
+	actions   []string // of insert, update, delete and truncate, those it leaves out
+	viaRoot   bool
+	tables    map[uint32]published
+}
+
+// published is one table in a publication.
+type published struct {
+	name   string
+	list   []int // column numbers; nil: all
+	filter bool
+}
+
+// readPublication answers nil when there is none of that name.
+func readPublication(ctx context.Context, c *conn, name string) (*publication, error) {
+	rows, err := c.query(ctx, `
+		SELECT p.oid, p.puballtables, p.pubinsert, p.pubupdate, p.pubdelete,
+			COALESCE(pg_catalog.to_jsonb(p) ->> 'pubtruncate', 'false')::bool
+		FROM pg_catalog.pg_publication p WHERE p.pubname = `+literal(name))
+	if err != nil {
+		return nil, fmt.Errorf("read the publication: %w", err)
+	}
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	p := &publication{oid: rows[0].text(0), allTables: rows[0].bool(1), tables: map[uint32]published{}}
+	for i, action := range []string{"insert", "update", "delete", "truncate"} {
+		if !rows[0].bool(2 + i) {
+			p.actions = append(p.actions, action)
+		}
+	}
+	rows, err = c.query(ctx, `
+		SELECT pr.prrelid, n.nspname || '.' || c.relname, pg_catalog.to_jsonb(pr) ->> 'prattrs',
+			pg_catalog.to_jsonb(pr) ->> 'prqual' IS NOT NULL
+		FROM pg_catalog.pg_publication_rel pr
+		JOIN pg_catalog.pg_class c ON c.oid = pr.prrelid
+		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		WHERE pr.prpubid = `+p.oid)
+	if err != nil {
+		return nil, fmt.Errorf("read the publication's tables: %w", err)
+	}
+	for _, r := range rows {
+		p.tables[uint32(r.int(0))] = published{name: r.text(1), list: r.numbers(2), filter: r.bool(3)}
+	}
+	if c.version >= listsFrom {
+		rows, err = c.query(ctx, `
+			SELECT n.nspname FROM pg_catalog.pg_publication_namespace pn
+			JOIN pg_catalog.pg_namespace n ON n.oid = pn.pnnspid WHERE pn.pnpubid = `+p.oid+` ORDER BY 1`)
+		if err != nil {
+			return nil, fmt.Errorf("read the publication's schemas: %w", err)
+		}
+		for _, r := range rows {
+			p.schemas = append(p.schemas, r.text(0))
+		}
+	}
+	return p, nil
+}
+
+// target is the object list of CREATE PUBLICATION ... FOR and ALTER PUBLICATION ... SET.
+func target(tables []*table, version int) string {
+	var b strings.Builder
+	b.WriteString("TABLE")
+	for i, t := range tables {
+		if i > 0 {
+			b.WriteString(",")
+		}
+		b.WriteString(" ONLY " + qualified(t.spec.Schema, t.spec.Name))
+		if list := t.list(); version >= listsFrom && list != nil {
+			b.WriteString(" (" + idents(list) + ")")
+		}
+	}
+	return b.String()
+}
+
+func idents(names []string) string {
+	all := make([]string, len(names))
+	for i, n := range names {
+		all[i] = ident(n)
+	}
+	return strings.Join(all, ", ")
+}
+
+// createPublication and alterPublication are the statements that put it right.
+func createPublication(name string, tables []*table, version int) string {
+	return "CREATE PUBLICATION " + ident(name) + " FOR " + target(tables, version)
+}
+
+func alterPublication(name string, tables []*table, version int) string {
+	return "ALTER PUBLICATION " + ident(name) + " SET " + target(tables, version)
+}
+
+const allActions = "insert, update, delete, truncate"
+
+func alterActions(name string) string {
+	return "ALTER PUBLICATION " + ident(name) + " SET (publish = '" + allActions + "')"
+}
+
+// checkPublication compares the publication with what we need. tables must be sound.
+func checkPublication(p *publication, name string, tables []*table, version int) []Finding {
+	called := "publication " + ident(name)
+	if p == nil {
+		return []Finding{{Problem, &SetupError{
+			Setting: called, Got: "missing", Want: "one of " + count(len(tables), "table"),
+			Fix: createPublication(name, tables, version),
+		}}}
+	}
+	if p.allTables {
+		return []Finding{{Problem, &SetupError{
+			Setting: called, Got: "one of all tables", Want: "one of " + count(len(tables), "table"),
+			Fix: "configure another publication name, or DROP PUBLICATION " + ident(name) + " if nobody else uses it, then run schoolbell init",
+		}}}
+	}
+	var found []Finding
+	if len(p.actions) > 0 {
+		found = append(found, Finding{Problem, &SetupError{
+			Setting: called, Got: "without " + strings.Join(p.actions, ", "), Want: allActions, Fix: alterActions(name),
+		}})
+	}
+	for _, got := range p.differences(tables, version) {
+		found = append(found, Finding{Problem, &SetupError{
+			Setting: called, Got: got.got, Want: got.want, Fix: alterPublication(name, tables, version),
+		}})
+	}
+	return found
+}
+
+type difference struct{ got, want string }
+
+func (p *publication) differences(tables []*table, version int) []difference {
+	var all []difference
+	for _, s := range p.schemas {
+		all = append(all, difference{"publishing all of schema " + quoted(s), "only the profile's tables"})
+	}
+	rest := map[uint32]bool{}
+	for oid := range p.tables {
+		rest[oid] = true
+	}
+	for _, t := range tables {
+		pub, ok := p.tables[t.oid]
+		delete(rest, t.oid)
+		switch {
+		case !ok:
+			all = append(all, difference{"without table " + t.String(), "with it"})
+			continue
+		case pub.filter:
+			all = append(all, difference{"filtering the rows of " + t.String() + ", which makes the LMS's own UPDATE and DELETE fail", "no filter"})
+		}
+		if version >= listsFrom {
+			all = append(all, pub.columns(t)...)
+		}
+	}
+	var extra []string
+	for oid := range rest {
+		extra = append(extra, p.tables[oid].name)
+	}
+	slices.Sort(extra)
+	for _, name := range extra {
+		all = append(all, difference{"publishing table " + name, "only the profile's tables"})
+	}
+	return all
+}
+
+// columns compares the column list with what we need of the table.
+func (pub published) columns(t *table) []difference {
+	list := t.list()
+	switch {
+	case list == nil && pub.list == nil:
+		return nil
+	case list == nil:
+		return []difference{{"listing columns of " + t.String() + ", which makes the LMS's own UPDATE and DELETE fail", "no list: the table's identity is the whole row"}}
+	case pub.list == nil:
+		return []difference{{"sending all columns of " + t.String(), "only " + strings.Join(list, ", ")}}
+	}
+	var missing, identity, extra []string
+	for _, c := range t.columns {
+		wanted, listed := slices.Contains(list, c.Name), slices.Contains(pub.list, c.number)
+		switch {
+		case wanted && !listed && c.Key:
+			identity = append(identity, c.Name)
+		case wanted && !listed:
+			missing = append(missing, c.Name)
+		case listed && !wanted:
+			extra = append(extra, c.Name)
+		}
+	}
+	var all []difference
+	if identity != nil {
+		all = append(all, difference{"leaving " + strings.Join(identity, ", ") + " out of " + t.String() + ", which makes the LMS's own UPDATE and DELETE fail", "the identity in the list"})
+	}
+	if missing != nil {
+		all = append(all, difference{"leaving " + strings.Join(missing, ", ") + " out of " + t.String(), "the profile's columns in the list"})
+	}
+	if extra != nil {
+		all = append(all, difference{"sending " + strings.Join(extra, ", ") + " of " + t.String(), "only " + strings.Join(list, ", ")})
+	}
+	return all
+}
+
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}

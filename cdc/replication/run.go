@@ -1,0 +1,127 @@
+package replication
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/schoolbell/schoolbell/cdc"
+	"github.com/schoolbell/schoolbell/cdc/pgoutput"
+)
+
+// Reader follows one publication through one slot.
+type Reader struct {
+	cfg     Config
+	log     *slog.Logger
+	board   *board
+	nudge   chan struct{} // wakes Watch
+	decoder pgoutput.Decoder
+
+	// Run's goroutine only.
+	source   cdc.Source // of the positions; zero before the first snapshot
+	at       positions
+	ours     bool // a slot of our name was made by a first start that did not end
+	streamed bool // we followed the log once
+
+	// tables is what we attached to: Watch compares it with what it finds. Guarded by
+	// board.mu.
+	tables []*table
+}
+
+// New makes a Reader. Nothing happens before Run.
+func New(cfg Config) *Reader {
+	cfg = cfg.withDefaults()
+	return &Reader{cfg: cfg, log: cfg.Log, board: newBoard(cfg.Tables), nudge: make(chan struct{}, 1)}
+}
+
+// Run gives the sink the database, unless from says that it has it, and then every
+// transaction after that, until ctx ends; then it answers nil. Until it has followed
+// the log once, what somebody has to put right is returned as a SetupError. Anything
+// else, and everything later, is retried; Status says why.
+//
+// Run may be called once.
+func (r *Reader) Run(ctx context.Context, sink Sink, from cdc.Checkpoint) error {
+	defer r.board.set(Idle, "stopped")
+	if err := r.cfg.validate(); err != nil {
+		return err
+	}
+	r.source, r.ours = from.Source, r.cfg.Interrupted
+	r.at = positions{handed: from.Applied, durable: from.Applied}
+	raise(&r.board.applied, from.Applied)
+	r.board.finish(from.Source != (cdc.Source{}))
+
+	wait := r.cfg.RetryAtFirst
+	for ctx.Err() == nil {
+		began := time.Now()
+		r.board.set(Connecting, "connecting to the server")
+		err := r.attach(ctx, sink)
+		if ctx.Err() != nil {
+			break
+		}
+		if !r.streamed && !passes(err) {
+			return err
+		}
+		if time.Since(began) > r.cfg.RetryAtMost {
+			wait = r.cfg.RetryAtFirst
+		}
+		r.board.reconnect(causeOf(err), err.Error())
+		r.log.Warn("not following the log", "reason", err)
+		// Half of the wait is fixed, half is chance: many gateways lose one server at
+		// one moment.
+		pause(ctx, wait/2+rand.N(wait/2+1))
+		wait = min(2*wait, r.cfg.RetryAtMost)
+	}
+	return nil
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// sinkError marks what the sink answered.
+type sinkError struct{ err error }
+
+func (e *sinkError) Error() string { return e.err.Error() }
+func (e *sinkError) Unwrap() error { return e.err }
+
+// causeOf is the one place that turns an error into a metric's label.
+func causeOf(err error) Cause {
+	setup, isSetup := errors.AsType[*SetupError](err)
+	server, isServer := errors.AsType[*pgconn.PgError](err)
+	_, isNetwork := errors.AsType[net.Error](err)
+	_, isProtocol := errors.AsType[*protocolError](err)
+	_, isSink := errors.AsType[*sinkError](err)
+	switch {
+	case isSink:
+		return SinkFailed
+	case isProtocol:
+		return Protocol
+	case isServer && server.Code == "57P01":
+		return Terminated
+	case isServer && server.Code == "55006":
+		return SlotInUse
+	case isServer && (server.Code == "57P02" || server.Code == "57P03"), errors.Is(err, errEnded):
+		return ServerShutdown
+	case isNetwork, errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return ServerGone
+	case isSetup && errors.Is(setup.cause, errInUse):
+		return SlotInUse
+	case isSetup:
+		return Setup
+	}
+	return OtherCause
+}
+
+// errInUse is the cause of a SetupError about a slot that somebody else reads.
+var errInUse = errors.New("the slot is in use")

@@ -1,0 +1,140 @@
+package replication
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/schoolbell/schoolbell/cdc"
+)
+
+// slot is one as pg_replication_slots has it.
+type slot struct {
+	plugin, database string
+	here             bool   // in the database we are connected to
+	activePID        int64  // 0: nobody reads it
+	reader           string // application_name of that one
+	confirmed        cdc.LSN
+	held             int64  // bytes of log kept for it
+	walStatus        string // reserved, extended, unreserved or lost; "" before 13
+	safe             int64  // bytes that may still be written before it is lost; -1: no limit
+	why              string // invalidation_reason, from 17
+}
+
+// readSlot answers nil when there is none of that name.
+func readSlot(ctx context.Context, c *conn, name string) (*slot, error) {
+	rows, err := c.query(ctx, `
+		SELECT COALESCE(s.plugin, 'none: it is physical'), COALESCE(s.database, ''),
+			s.database IS NOT DISTINCT FROM current_database(), s.active_pid,
+			(SELECT a.application_name FROM pg_catalog.pg_stat_activity a WHERE a.pid = s.active_pid),
+			s.confirmed_flush_lsn,
+			CASE WHEN NOT pg_catalog.pg_is_in_recovery()
+				THEN pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), s.restart_lsn)::bigint END,
+			pg_catalog.to_jsonb(s) ->> 'wal_status', COALESCE(pg_catalog.to_jsonb(s) ->> 'safe_wal_size', '-1'),
+			pg_catalog.to_jsonb(s) ->> 'invalidation_reason'
+		FROM pg_catalog.pg_replication_slots s WHERE s.slot_name = `+literal(name))
+	if err != nil {
+		return nil, fmt.Errorf("read the slot: %w", err)
+	}
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	r := rows[0]
+	return &slot{
+		plugin: r.text(0), database: r.text(1), here: r.bool(2), activePID: r.int(3), reader: r.text(4),
+		confirmed: r.lsn(5), held: r.int(6), walStatus: r.text(7), safe: r.int(8), why: r.text(9),
+	}, nil
+}
+
+// check looks at what is wrong with the slot, whoever needs it. A slot in use by
+// another is a problem only until that one is gone.
+func (s *slot) check(c *conn, name string) []Finding {
+	switch {
+	case s == nil:
+		return nil
+	case s.plugin != "pgoutput":
+		return []Finding{{Problem, &SetupError{
+			Setting: "plugin of replication slot " + name, Got: quoted(s.plugin), Want: `"pgoutput"`,
+			Fix: "the slot is somebody else's: choose another slot name in the configuration",
+		}}}
+	case !s.here:
+		return []Finding{{Problem, &SetupError{
+			Setting: "database of replication slot " + name, Got: quoted(s.database), Want: "the LMS's",
+			Fix: "the slot is somebody else's: choose another slot name in the configuration",
+		}}}
+	case s.walStatus == "lost":
+		return []Finding{{Problem, s.lost(name)}}
+	case s.activePID != 0 && s.activePID != int64(c.PID()):
+		return []Finding{{Advice, s.inUse(name)}}
+	}
+	return nil
+}
+
+func (s *slot) inUse(name string) *SetupError {
+	e := &SetupError{
+		Setting: "replication slot " + name, Got: fmt.Sprintf("in use by pid %d", s.activePID), Want: "free for us",
+		Fix:     fmt.Sprintf("stop the other reader, or give this one a slot of its own; if it hangs: SELECT pg_terminate_backend(%d)", s.activePID),
+		passing: true, cause: errInUse,
+	}
+	if s.reader != "" {
+		e.Got += " (" + s.reader + ")"
+	}
+	return e
+}
+
+// afresh is how to go on when the log does not continue where the sink stands.
+func afresh(name string, drop bool) string {
+	fix := "stop schoolbell, remove its data directory"
+	if drop {
+		fix += ", run SELECT pg_drop_replication_slot(" + literal(name) + ")"
+	}
+	return fix + " and start afresh; events in between are not delivered"
+}
+
+func (s *slot) lost(name string) *SetupError {
+	e := &SetupError{
+		Setting: "replication slot " + name, Got: "lost: the server removed log that was not read yet", Want: "kept by the server",
+		Fix: afresh(name, true),
+	}
+	if s.why != "" {
+		e.Got = "lost (" + s.why + ")"
+	}
+	return e
+}
+
+// foreign explains a slot of our name at a first start.
+func (s *slot) foreign(name string) *SetupError {
+	return &SetupError{
+		Setting: "replication slot " + name, Got: "there already, and the data directory knows nothing of it", Want: "none before the first start",
+		Fix: "if nobody else uses it, SELECT pg_drop_replication_slot(" + literal(name) + "); otherwise choose another slot name in the configuration",
+	}
+}
+
+// compare checks that the log continues where the sink stands.
+func compare(s *slot, name string, now, was cdc.Source, current, durable cdc.LSN) *SetupError {
+	e := &SetupError{Fix: afresh(name, s != nil)}
+	switch {
+	case now.System != was.System:
+		e.Setting, e.Got, e.Want = "server", "another one (system identifier "+now.System+")", "the one our data directory belongs to ("+was.System+")"
+		e.Fix = "correct the database URL, or, if the server was replaced, " + e.Fix
+	case now.Database != was.Database:
+		e.Setting, e.Got, e.Want = "database", quoted(now.Database), quoted(was.Database)+", which our data directory belongs to"
+		e.Fix = "correct the database URL, or " + e.Fix
+	case was.Slot != name:
+		e.Setting, e.Got, e.Want = "slot name", quoted(name), quoted(was.Slot)+", which our data directory belongs to"
+		e.Fix = "configure slot " + was.Slot + ", or " + e.Fix
+	case now.Timeline != was.Timeline:
+		e.Setting, e.Got, e.Want = "server's timeline", fmt.Sprint(now.Timeline), fmt.Sprintf("%d: the server was restored or failed over", was.Timeline)
+	case durable > current:
+		e.Setting, e.Got, e.Want = "end of the server's log", current.String(), "at least "+durable.String()+", which we have read: the server was restored from a backup"
+	case s == nil:
+		e.Setting, e.Got, e.Want = "replication slot "+name, "missing", "kept: our data directory follows it"
+	case s.walStatus == "lost":
+		return s.lost(name)
+	case s.confirmed > durable:
+		e.Setting, e.Got = "replication slot "+name, "confirmed up to "+s.confirmed.String()
+		e.Want = "at most " + durable.String() + ", up to which our data directory goes: somebody else read the slot, or the directory was restored from a backup"
+	default:
+		return nil
+	}
+	return e
+}

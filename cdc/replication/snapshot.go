@@ -1,0 +1,165 @@
+package replication
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/schoolbell/schoolbell/cdc"
+)
+
+// snapshot gives the sink the tables as the exported snapshot shows them.
+func (r *Reader) snapshot(ctx context.Context, name string, source cdc.Source, at cdc.LSN, sink Sink) error {
+	c, err := connect(ctx, r.cfg, forSQL)
+	if err != nil {
+		return err
+	}
+	defer c.close(ctx)
+	for _, sql := range []string{
+		"SET lock_timeout = " + millis(r.cfg.LockTimeout),
+		"SET row_security = off", // rather an error than rows left out
+		"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+		"SET TRANSACTION SNAPSHOT " + literal(name),
+	} {
+		if _, err := c.query(ctx, sql); err != nil {
+			return fmt.Errorf("open the snapshot: %w", err)
+		}
+	}
+	s := &snapshotReader{conn: c, board: r.board}
+	if s.tables, err = readTables(ctx, c, r.cfg.Tables, ""); err != nil {
+		return err
+	}
+	if err := s.expect(ctx); err != nil {
+		return err
+	}
+	now, err := c.value(ctx, "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
+	if err != nil {
+		return fmt.Errorf("ask the server for the time: %w", err)
+	}
+	began := time.Now()
+	err = sink.Reset(ctx, &cdc.Snapshot{
+		Source: source, At: at, Time: time.UnixMicro(row{[]byte(now)}.int(0)).UTC(),
+		Rows: func(yield func(cdc.Row, error) bool) { s.yield(ctx, yield) },
+	})
+	r.board.reading("")
+	switch {
+	case s.failed != nil:
+		return s.failed
+	case err != nil:
+		return &sinkError{fmt.Errorf("take the snapshot: %w", err)}
+	case !s.done:
+		return &sinkError{errors.New("the sink did not read all rows of the snapshot; this is a mistake in schoolbell: please report it")}
+	}
+	r.log.Info("took the snapshot", "lsn", at, "rows", r.board.rows.Load(), "took", time.Since(began))
+	return nil
+}
+
+// snapshotReader reads the tables, one after the other, once.
+type snapshotReader struct {
+	conn   *conn
+	board  *board
+	tables []*table
+	begun  bool
+	done   bool
+	failed error
+}
+
+// expect finds out how many rows there will be. The planner's estimate costs nothing;
+// a table that nobody has analyzed has none, and is small or new.
+func (s *snapshotReader) expect(ctx context.Context) error {
+	var all int64
+	for _, t := range s.tables {
+		if t.oid == 0 {
+			return fmt.Errorf("read the snapshot: table %v was dropped meanwhile", t)
+		}
+		n := t.estimate
+		if n <= 0 {
+			counted, err := s.conn.value(ctx, "SELECT count(*) FROM ONLY "+qualified(t.spec.Schema, t.spec.Name))
+			if err != nil {
+				return fmt.Errorf("count the rows of %v: %w", t, err)
+			}
+			n = row{[]byte(counted)}.int(0)
+		}
+		all += n
+	}
+	s.board.rows.Store(0)
+	s.board.expected.Store(all)
+	s.board.snapshotBegan.Store(time.Now().UnixNano())
+	return nil
+}
+
+func (s *snapshotReader) yield(ctx context.Context, yield func(cdc.Row, error) bool) {
+	if s.begun {
+		return
+	}
+	s.begun = true
+	for _, t := range s.tables {
+		s.board.reading(t.String())
+		more, err := s.read(ctx, t, yield)
+		if err == nil && more {
+			err = s.unchanged(ctx, t)
+		}
+		if err != nil {
+			s.failed = fmt.Errorf("read table %v in the snapshot: %w", t, err)
+			yield(cdc.Row{}, s.failed)
+			return
+		}
+		if !more {
+			return // the sink gives up
+		}
+	}
+	// The server need not keep old rows for us while the sink finishes.
+	if _, err := s.conn.query(ctx, "COMMIT"); err != nil {
+		s.failed = fmt.Errorf("close the snapshot: %w", err)
+		yield(cdc.Row{}, s.failed)
+		return
+	}
+	s.done = true
+}
+
+// read yields the rows of one table; false: the sink wants no more.
+func (s *snapshotReader) read(ctx context.Context, t *table, yield func(cdc.Row, error) bool) (bool, error) {
+	word := t.word()
+	names := make([]string, len(word.Columns))
+	for i, c := range word.Columns {
+		names[i] = c.Name
+	}
+	if len(names) == 0 {
+		return false, errors.New("none of its columns is left")
+	}
+	rows := s.conn.ExecParams(ctx, "SELECT "+idents(names)+" FROM ONLY "+qualified(t.spec.Schema, t.spec.Name), nil, nil, nil, nil)
+	values := make([]cdc.Value, len(names))
+	for rows.NextRow() {
+		for i, v := range rows.Values() {
+			values[i] = cdc.Value{Kind: cdc.Text, Data: v}
+			if v == nil {
+				values[i].Kind = cdc.Null
+			}
+		}
+		s.board.rows.Add(1)
+		if !yield(cdc.Row{Table: word, Values: values}, nil) {
+			return false, nil // the rest is not worth reading: the connection closes
+		}
+	}
+	_, err := rows.Close()
+	if server, ok := errors.AsType[*pgconn.PgError](err); ok && server.Code == "42501" {
+		return false, explainSQL(err, "read the table")
+	}
+	return true, err
+}
+
+// unchanged sees that the table was not rewritten between the snapshot and our reading
+// of it: it would have looked empty. From the reading on our lock keeps it as it is.
+func (s *snapshotReader) unchanged(ctx context.Context, t *table) error {
+	filenode, err := s.conn.value(ctx, fmt.Sprintf("SELECT pg_catalog.pg_relation_filenode(%d)", t.oid))
+	if err != nil {
+		return err
+	}
+	if filenode != t.filenode {
+		return errors.New("it was rewritten or truncated meanwhile: the snapshot has to be taken again")
+	}
+	return nil
+}

@@ -1,0 +1,170 @@
+package replication
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/schoolbell/schoolbell/cdc"
+	"github.com/schoolbell/schoolbell/cdc/pgoutput"
+)
+
+// transaction is the one that is being read.
+type transaction struct {
+	decoder *pgoutput.Decoder
+	changed func(*cdc.Table) // is told of every table that the log describes anew
+
+	tx     cdc.Tx // what the sink sees; used again for the next one
+	open   bool
+	first  *cdc.Change // read before the sink is called; nil when it was taken
+	failed error       // why the changes ended early
+
+	truncated []*cdc.Table // still to be yielded, one by one
+	truncate  cdc.Change
+	last      *cdc.Table // of the last change, and
+	counter   *counter   // its counter; nil: the table is not one of ours
+}
+
+// begin reads a message that came outside of any transaction, and reports whether
+// one begins with it.
+func (s *stream) begin() (bool, error) {
+	m, err := s.decode()
+	if err != nil {
+		return false, err
+	}
+	switch m := m.(type) {
+	case *pgoutput.Begin:
+		s.open = true
+		s.first, s.failed, s.truncated = nil, nil, nil
+		s.tx.XID, s.tx.Commit, s.tx.CommitTime, s.tx.End = m.XID, m.FinalLSN, m.CommitTime, 0
+		return true, nil
+	case *pgoutput.Relation:
+		s.describe(m)
+	case *pgoutput.Type, *pgoutput.Origin, *pgoutput.LogicalMessage:
+	default:
+		return false, &protocolError{fmt.Errorf("%T outside of any transaction", m)}
+	}
+	return false, nil
+}
+
+// peek reads up to the first change and reports whether there is one: before
+// PostgreSQL 15 every transaction of the database is announced, ours or not.
+func (s *stream) peek(ctx context.Context) (bool, error) {
+	var err error
+	s.first, err = s.change(ctx)
+	return s.first != nil, err
+}
+
+// skip reads to the end of the transaction.
+func (s *stream) skip(ctx context.Context) error {
+	for s.open {
+		if _, err := s.change(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// yield is the transaction's Changes.
+func (s *stream) yield(ctx context.Context, yield func(*cdc.Change, error) bool) {
+	for s.open && s.failed == nil {
+		c := s.first
+		s.first = nil
+		if c == nil {
+			if c, s.failed = s.change(ctx); s.failed != nil {
+				yield(nil, s.failed)
+				return
+			}
+		}
+		if c == nil {
+			return
+		}
+		s.counter.count(c.Op)
+		if !yield(c, nil) {
+			return
+		}
+	}
+}
+
+// change reads the next change of a table of ours; nil at the end of the transaction,
+// which is then closed.
+func (s *stream) change(ctx context.Context) (*cdc.Change, error) {
+	for {
+		if len(s.truncated) > 0 {
+			t := s.truncated[0]
+			s.truncated = s.truncated[1:]
+			if s.ours(t) {
+				s.truncate = cdc.Change{Op: cdc.Truncate, Table: t}
+				return &s.truncate, nil
+			}
+			continue
+		}
+		m, err := s.message(ctx)
+		if err != nil {
+			return nil, err
+		}
+		switch m := m.(type) {
+		case *pgoutput.Row:
+			if s.ours(m.Change.Table) {
+				return &m.Change, nil
+			}
+		case *pgoutput.Truncate:
+			s.truncated = m.Tables
+		case *pgoutput.Relation:
+			s.describe(m)
+		case *pgoutput.Commit:
+			if m.CommitLSN != s.tx.Commit || m.EndLSN <= m.CommitLSN {
+				return nil, &protocolError{fmt.Errorf("the transaction at %v ends with a commit at %v, ending at %v", s.tx.Commit, m.CommitLSN, m.EndLSN)}
+			}
+			s.open, s.tx.End = false, m.EndLSN
+			return nil, nil
+		case *pgoutput.Type, *pgoutput.Origin, *pgoutput.LogicalMessage:
+		default:
+			return nil, &protocolError{fmt.Errorf("%T inside a transaction", m)}
+		}
+	}
+}
+
+// ours reports whether the table is one that was asked for: somebody may have added
+// others to the publication.
+func (s *stream) ours(t *cdc.Table) bool {
+	if t != s.last {
+		s.last, s.counter = t, s.board.counter(t)
+	}
+	return s.counter != nil
+}
+
+func (s *stream) describe(m *pgoutput.Relation) {
+	if m.Changed && s.ours(m.Table) {
+		s.changed(m.Table)
+	}
+}
+
+// message reads the next message of the open transaction. The server is answered on
+// the way, however long the transaction is.
+func (s *stream) message(ctx context.Context) (pgoutput.Message, error) {
+	for {
+		what, err := s.next(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if s.reportDue() {
+			if err := s.report(); err != nil {
+				return nil, err
+			}
+		}
+		if what == logData {
+			return s.decode()
+		}
+	}
+}
+
+func (s *stream) decode() (pgoutput.Message, error) {
+	m, err := s.decoder.Decode(s.data.WALData)
+	if err != nil {
+		return nil, &protocolError{err}
+	}
+	return m, nil
+}
+
+var errLeftOver = errors.New("the sink did not read all changes of the transaction; this is a mistake in schoolbell: please report it")
