@@ -266,16 +266,21 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 
 func TestABulkGapIsFetchedOnDemand(t *testing.T) {
 	g := newGateway(t)
-	g.history = func(since, limit string) []string {
-		require.Equal(t, "50", limit)
+	g.history = func(since, limit string) string {
 		var first int
-		_, err := fmt.Sscanf(since, "0/200.%d", &first)
-		require.NoError(t, err)
+		if _, err := fmt.Sscanf(since, "0/200.%d", &first); err != nil || limit != "50" {
+			return "asked for since=" + since + "&limit=" + limit
+		}
 		var events []string
-		for i := first + 1; i <= 70 && len(events) < 50; i++ {
+		last := min(first+50, 70)
+		for i := first + 1; i <= last; i++ {
 			events = append(events, submission(fmt.Sprintf("0/200.%d", i), i, "Anna", "Petrova"))
 		}
-		return events
+		if last == 70 { // and what came after the gap, which the page has already
+			events = append(events, submission("0/300.1", 99, "Ben", "Olsen"))
+		}
+		return fmt.Sprintf(`{"events":[%s],"cursor":"0/%d.%d","more":%t,"gap":null}`,
+			strings.Join(events, ","), 200, last, last < 70)
 	}
 	page, s := live(t, g)
 	s.send("%s", submission("0/200.1", 1, "Anna", "Petrova"))
@@ -312,5 +317,26 @@ func TestThePageFits360Pixels(t *testing.T) {
 	s.send("%s", assignment("0/200.1", 12, strings.Repeat("Donaudampfschifffahrt", 8)))
 	page.Wait(`document.querySelector('#feed li')`)
 	page.Look(360, false)
-	page.Wait(`document.documentElement.scrollWidth <= 360`)
+	page.Wait(`innerWidth === 360 && document.documentElement.scrollWidth <= 360`)
+	var beyond []string
+	page.Value(`[...document.querySelectorAll('header *, .tile, #feed p, #feed cite, #feed time')]
+		.filter(e => e.getBoundingClientRect().right > 360 || e.tagName === 'P' && e.scrollWidth > e.clientWidth).map(e => e.outerHTML)`, &beyond)
+	require.Empty(t, beyond)
+}
+
+func TestAPageOfHistoryThatIsGoneIsSaid(t *testing.T) {
+	g := newGateway(t)
+	g.history = func(string, string) string {
+		return fmt.Sprintf(`{"events":[%s],"cursor":"0/300.1","more":false,"gap":`+
+			`{"type":"gap","reason":"retention","from":"0/100.0","to":"0/200.8","count":null,"timestamp":%q}}`,
+			submission("0/200.9", 9, "Anna", "Petrova"), now())
+	}
+	page, s := live(t, g)
+	s.send(`{"type":"gap","reason":"bulk","from":"0/100.0","to":"0/200.9","count":9,"timestamp":%q}`, now())
+	page.Click("#feed button")
+	page.WaitRow("Anna Petrova handed in assignment 9")
+	require.Equal(t, []string{
+		"Anna Petrova handed in assignment 9",
+		"Some events before this are older than what is kept, and cannot be shown.",
+	}, page.Feed())
 }

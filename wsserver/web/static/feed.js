@@ -6,7 +6,10 @@ import { after } from './schoolbell.js';
 const MOST = 200; // rows
 const PAGE = 50; // events fetched at once for a gap
 
-/** @typedef {import('./schoolbell.js').Message} Message */
+/**
+ * @typedef {import('./schoolbell.js').Message} Message
+ * @typedef {import('./schoolbell.js').Page} Page
+ */
 
 export class Feed {
   #list;
@@ -16,7 +19,7 @@ export class Feed {
 
   /**
    * @param {HTMLElement} list
-   * @param {(since: string, limit: number) => Promise<Message[]>} history
+   * @param {(since: string, limit: number) => Promise<Page>} history
    * @param {[string, string][]} [titles]
    */
   constructor(list, history, titles = []) {
@@ -110,7 +113,8 @@ export class Feed {
       button.disabled = true;
       try {
         const page = await this.#history(from, PAGE);
-        const events = page.filter((m) => !after(m.id, message.to));
+        const events = page.events.filter((m) => !after(m.id, message.to));
+        if (page.gap) row.after(this.#row(page.gap, from));
         for (const m of events) {
           row.after(this.#row(m, from));
           from = m.id;
@@ -118,7 +122,7 @@ export class Feed {
         left = left === null ? null : left - events.length;
         row.dataset.after = from;
         this.#trim();
-        if (events.length < PAGE) row.remove();
+        if (!page.more || !after(message.to, page.cursor)) row.remove();
         else row.querySelector('p').replaceChildren(...gap({ ...message, count: left }));
         button.textContent = 'Show more';
       } catch {

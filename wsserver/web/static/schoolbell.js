@@ -27,6 +27,12 @@
  * @property {string} [detail]  the gateway's own words for it
  * @property {number} [until]   waiting: when it tries again, in ms like Date.now()
  *
+ * @typedef {Object} Page  A part of the history.
+ * @property {Message[]} events
+ * @property {string} cursor     where the next page begins
+ * @property {boolean} more      there is a next page
+ * @property {Message|null} gap  what is missing before the events
+ *
  * @typedef {Object} Options
  * @property {string} token
  * @property {(message: Message) => void} onMessage
@@ -94,10 +100,10 @@ class Client {
   }
 
   /**
-   * Reads one page of the history: the events after an id, oldest first.
+   * Reads one page of the history: the events after a position, oldest first.
    * @param {string} since
    * @param {number} limit
-   * @returns {Promise<Message[]>}
+   * @returns {Promise<Page>}
    */
   async history(since, limit) {
     const address = this.#address('api/events');
@@ -105,7 +111,7 @@ class Client {
     address.searchParams.set('limit', String(limit));
     const answer = await this.#get(address);
     if (!answer.ok) throw new Error(`the gateway answered ${answer.status}`);
-    return (await answer.json()).events;
+    return answer.json();
   }
 
   #address(path) { return new URL(path, this.#base); }
