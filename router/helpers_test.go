@@ -112,7 +112,7 @@ func (s school) commit(events ...*cdc.Event) {
 
 func (s school) join(t testing.TB, p cdc.Person, since *cdc.Position) *router.Subscription {
 	t.Helper()
-	sub, err := s.Subscribe(router.Request{Person: p, Since: since, Wake: func() {}})
+	sub, err := s.Subscribe(router.Request{Person: p, Since: since, Wake: func(error) {}})
 	require.NoError(t, err)
 	t.Cleanup(sub.Close)
 	return sub

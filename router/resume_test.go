@@ -145,7 +145,7 @@ func TestSubscribeIsAtomicNoGapAndNoOverlap(t *testing.T) {
 			s.commit(tx...)
 		}
 		join := func(c *client, since *cdc.Position) {
-			sub, err := s.Subscribe(router.Request{Person: c.person, Since: since, Wake: func() {}})
+			sub, err := s.Subscribe(router.Request{Person: c.person, Since: since, Wake: func(error) {}})
 			require.NoError(t, err)
 			require.Equal(t, since != nil, sub.Resumed())
 			c.sub = sub
@@ -226,7 +226,7 @@ func TestJoiningWhileEventsArriveLeavesNoGap(t *testing.T) {
 			for c.since.LSN < commits+1 {
 				woken := make(chan struct{}, 1)
 				since := c.since
-				sub, err := s.Subscribe(router.Request{Person: c.person, Since: &since, Wake: func() {
+				sub, err := s.Subscribe(router.Request{Person: c.person, Since: &since, Wake: func(error) {
 					select {
 					case woken <- struct{}{}:
 					default:

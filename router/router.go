@@ -51,13 +51,19 @@ type Router struct {
 	mu     sync.Mutex // guards what follows; taken before a Subscription's
 	groups map[Group][]*Subscription
 	open   int
-	wakes  []func()        // of the batch under way
+	wakes  []wake          // of the batch under way
 	bulk   []*Subscription // with a gap to be said at the end of the batch
 
 	published, delivered, slow, revoked, replayed, resumed, reset atomic.Uint64
 	gaps                                                          [3]atomic.Uint64
 	highWater                                                     atomic.Int64
 	replaying                                                     atomic.Int64
+}
+
+// A wake is a call to be made when no lock is held.
+type wake struct {
+	call  func(ended error)
+	ended error
 }
 
 // New returns a router over h. It accepts subscriptions after Start.
@@ -132,10 +138,10 @@ func (r *Router) Publish(b Batch) {
 	r.mu.Unlock()
 
 	// Only now, so that a subscriber finds the whole batch and writes it at once.
-	for i, wake := range wakes {
-		wake()
-		wakes[i] = nil
+	for _, w := range wakes {
+		w.call(w.ended)
 	}
+	clear(wakes)
 	r.mu.Lock()
 	if r.wakes == nil {
 		r.wakes = wakes[:0]
@@ -210,7 +216,7 @@ func (r *Router) enqueue(s *Subscription, m *Message) {
 		r.highWater.Store(n)
 	}
 	if s.queue.size == 1 {
-		r.wakes = append(r.wakes, s.wake)
+		r.wakes = append(r.wakes, wake{s.wake, nil})
 	}
 }
 
@@ -221,7 +227,7 @@ func (r *Router) end(s *Subscription, err error) {
 	}
 	s.err = err
 	s.queue = queue{}
-	r.wakes = append(r.wakes, s.wake)
+	r.wakes = append(r.wakes, wake{s.wake, err})
 }
 
 // concerns reports whether somebody belongs to an event's audience.

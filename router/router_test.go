@@ -43,7 +43,7 @@ func TestAMessageIsEncodedOnceForAllReceivers(t *testing.T) {
 func TestPublishNeverWaitsForASubscriberOneThatFallsBehindIsClosedWithErrSlow(t *testing.T) {
 	s := newSchool(router.Config{Queue: 10, BulkLimit: 4})
 	woken := 0
-	slow, err := s.Subscribe(router.Request{Person: teacher(1), Wake: func() { woken++ }})
+	slow, err := s.Subscribe(router.Request{Person: teacher(1), Wake: func(error) { woken++ }})
 	require.NoError(t, err)
 	defer slow.Close()
 	brisk := s.join(t, teacher(1), nil)
@@ -61,7 +61,7 @@ func TestPublishNeverWaitsForASubscriberOneThatFallsBehindIsClosedWithErrSlow(t 
 func TestWakeIsCalledWhenAnEmptyQueueFills(t *testing.T) {
 	s := newSchool(router.Config{})
 	woken := 0
-	sub, err := s.Subscribe(router.Request{Person: teacher(1), Wake: func() { woken++ }})
+	sub, err := s.Subscribe(router.Request{Person: teacher(1), Wake: func(error) { woken++ }})
 	require.NoError(t, err)
 	defer sub.Close()
 	s.commit(event(pos(2, 1), false, 1), event(pos(2, 2), false, 1))
@@ -74,7 +74,7 @@ func TestWakeIsCalledWhenAnEmptyQueueFills(t *testing.T) {
 
 func TestSubscribersArriveOnlyAfterStart(t *testing.T) {
 	r := router.New(&memory{}, router.Config{})
-	_, err := r.Subscribe(router.Request{Person: teacher(1), Wake: func() {}})
+	_, err := r.Subscribe(router.Request{Person: teacher(1), Wake: func(error) {}})
 	require.ErrorIs(t, err, router.ErrNotStarted)
 	_, err = r.Page(t.Context(), teacher(1), nil, 1)
 	require.ErrorIs(t, err, router.ErrNotStarted)

@@ -13,7 +13,7 @@ import (
 type Subscription struct {
 	router  *Router
 	person  cdc.ID
-	wake    func()
+	wake    func(ended error)
 	start   cdc.Position
 	resumed bool
 
@@ -48,9 +48,10 @@ type Request struct {
 	Person cdc.Person
 	// Since is the last position that the subscriber has; nil when it begins anew.
 	Since *cdc.Position
-	// Wake is called when there is something to take after there was nothing,
-	// and when the subscription has ended. It must not block.
-	Wake func()
+	// Wake is called with nil when there is something to take after there was
+	// nothing, and with the reason when the subscription has ended. It may be
+	// called before Subscribe returns, and must not block.
+	Wake func(ended error)
 }
 
 // Subscribe joins the person's groups and, with Since, catches up first.

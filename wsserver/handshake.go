@@ -101,6 +101,9 @@ func (c *session) upgrade(w http.ResponseWriter, r *http.Request) *refusal {
 		c.turnAway()
 		return nil
 	}
+	c.mu.Lock()
+	c.open = true // a subscription that ended before is found by the first Take
+	c.mu.Unlock()
 	s.deps.Log.Debug("session opened", "user", c.person, "remote", r.RemoteAddr)
 	s.running.Go(c.write)
 	go c.read() // add has counted it

@@ -35,6 +35,7 @@ type session struct {
 	readErr error // what the connection said, as against the library's opinion of its bytes
 
 	mu         sync.Mutex // guards what follows; held for moments, never while writing
+	open       bool // the upgrade is done
 	wants      wants
 	control    []byte // frames of the library that wait to be written
 	unanswered int    // pings written since the last pong
@@ -68,8 +69,18 @@ func (c *session) want(w wants) {
 	}
 }
 
-// wake is the subscription's: there is something to take.
-func (c *session) wake() { c.want(0) }
+// wake is the subscription's: there is something to take, or it has ended. A
+// writer that hangs in a write would not find that out by itself.
+func (c *session) wake(ended error) {
+	c.mu.Lock()
+	open := c.open
+	c.mu.Unlock()
+	if ended != nil && open {
+		c.end(endingOf(ended))
+		return
+	}
+	c.want(0)
+}
 
 // startWriting has the writing goroutine look once more. The caller holds c.mu.
 func (c *session) startWriting() {
