@@ -6,7 +6,7 @@
 // connection, a screenshot. Waiting is for something to appear, never for a time
 // to pass; after 10 s the test fails and says what was there instead.
 //
-// A Browser belongs to one test and ends with it, with its folder.
+// A Page has a Chromium of its own, which ends with the test, its folder too.
 package webtest
 
 import (
