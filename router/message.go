@@ -15,12 +15,10 @@ type Message struct {
 	Position cdc.Position // a client that has it has everything of its own up to here
 	Time     time.Time    // commit time
 	Body     []byte
-
-	event *cdc.Event // whom it is for; nil for a message to one subscription only
 }
 
 func eventMessage(e *cdc.Event) *Message {
-	return &Message{Type: e.Kind.String(), Position: e.Position, Time: e.Time, Body: e.Body, event: e}
+	return &Message{Type: e.Kind.String(), Position: e.Position, Time: e.Time, Body: e.Body}
 }
 
 // replayedMessage copies: what a history yields may be reused when the next

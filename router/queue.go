@@ -46,15 +46,3 @@ func (q *queue) take(buf []*Message) int {
 	}
 	return n
 }
-
-// keep drops the messages that keep refuses.
-func (q *queue) keep(keep func(*Message) bool) {
-	all := make([]*Message, q.size)
-	q.copyTo(all)
-	*q = queue{}
-	for _, m := range all {
-		if keep(m) {
-			q.push(m)
-		}
-	}
-}

@@ -18,7 +18,9 @@ type pass struct {
 	reached cdc.Position // everything up to here has been looked at
 }
 
-// read fills buf with what concerns somebody after one position, up to another.
+// read fills buf with what concerned somebody when it happened, after one
+// position, up to another. Whether they are an admin now only counts where nobody
+// remembers what they were.
 func (r *Router) read(person cdc.ID, admin bool, after, upTo cdc.Position, buf []*Message) (pass, error) {
 	p := pass{reached: after}
 	looked := 0
@@ -27,7 +29,7 @@ func (r *Router) read(person cdc.ID, admin bool, after, upTo cdc.Position, buf [
 			return p, fmt.Errorf("read the history after %v: %w", p.reached, err)
 		}
 		p.reached = e.Position
-		if concerns(e, person, admin) {
+		if concerns(e, person, r.wasAdmin(person, admin, e.Position)) {
 			buf[p.n] = replayedMessage(e)
 			p.n++
 		}
@@ -37,6 +39,13 @@ func (r *Router) read(person cdc.ID, admin bool, after, upTo cdc.Position, buf [
 	}
 	p.reached = upTo
 	return p, nil
+}
+
+func (r *Router) wasAdmin(person cdc.ID, admin bool, at cdc.Position) bool {
+	if r.cfg.WasAdmin != nil {
+		return r.cfg.WasAdmin(person, at)
+	}
+	return admin
 }
 
 // catchUp reads the next part of the history. When it has reached the cursor as
@@ -60,11 +69,6 @@ func (s *Subscription) catchUp(buf []*Message) (Taken, error) {
 	if s.err != nil {
 		defer s.mu.Unlock()
 		return Taken{}, s.err
-	}
-	if s.admin != admin {
-		// Their rights changed meanwhile: what was read must not be given.
-		defer s.mu.Unlock()
-		return Taken{Cursor: s.given, More: true}, nil
 	}
 	if kept.After(from) {
 		// Some of it was removed while we read.

@@ -45,10 +45,7 @@ func (r *Router) applyRights(p cdc.Person) {
 		admin := p.Role == cdc.Admin
 		s.mu.Lock()
 		was := s.admin
-		s.admin = admin
-		if was && !admin {
-			s.queue.keep(func(m *Message) bool { return m.event == nil || concerns(m.event, s.person, false) })
-		}
+		s.admin = admin // what is queued happened before, when they could see it
 		s.mu.Unlock()
 		switch {
 		case admin && !was:

@@ -28,6 +28,10 @@ type Config struct {
 	// End is how far the server's log reaches as far as we know. A `since`
 	// beyond it was never given by this server. nil: no such limit is known.
 	End func() cdc.LSN
+	// WasAdmin says whether somebody was an admin when the event at this position
+	// happened, which must have been published or be older than the cursor: the
+	// history does not name them. nil: whoever is an admin now always was.
+	WasAdmin func(person cdc.ID, at cdc.Position) bool
 	// Log receives what goes wrong while a client catches up.
 	Log *slog.Logger
 }

@@ -89,7 +89,7 @@ func TestWhatWasTakenFromSomebodyIsTakenBeforeAnyLaterEvent(t *testing.T) {
 	}{
 		{"a deactivated person's subscriptions end", func(p cdc.Person) cdc.Person { p.Active = false; return p }, router.ErrInactive, nil},
 		{"a role that may not see dashboards ends them", func(p cdc.Person) cdc.Person { p.Role = cdc.Student; return p }, router.ErrRole, nil},
-		{"who is no admin any more keeps what is theirs, of what waits too", func(p cdc.Person) cdc.Person { p.Role = cdc.Tutor; return p }, nil, []string{"0/2.2", "0/3.2"}},
+		{"who is no admin any more sees what happened while they were, and then what is theirs", func(p cdc.Person) cdc.Person { p.Role = cdc.Tutor; return p }, nil, []string{"0/2.1", "0/2.2", "0/3.2"}},
 		{"who stays admin sees all", func(p cdc.Person) cdc.Person { return p }, nil, []string{"0/2.1", "0/2.2", "0/3.1", "0/3.2"}},
 	}
 	for _, tt := range tests {
@@ -118,14 +118,25 @@ func TestAPersonWhoBecomesAdminSeesTheSameBatchAsOne(t *testing.T) {
 	require.Equal(t, []string{"0/2.1"}, drain(t, sub))
 }
 
-func TestRightsTakenInTheMiddleOfAReplayHoldForWhatWasRead(t *testing.T) {
+func TestAReplayGivesWhatSomebodyCouldSeeWhenItHappened(t *testing.T) {
+	// An admin until 3, a teacher until 5, an admin again.
+	s := newSchool(router.Config{WasAdmin: func(_ cdc.ID, at cdc.Position) bool { return at.LSN < 3 || at.LSN >= 5 }})
+	for lsn := 2; lsn <= 6; lsn++ {
+		s.commit(event(pos(lsn, 1), true), event(pos(lsn, 2), false, 1))
+	}
+	want := []string{"0/2.1", "0/2.2", "0/3.2", "0/4.2", "0/5.1", "0/5.2", "0/6.1", "0/6.2"}
+	for _, person := range []cdc.Person{admin(1), teacher(1)} {
+		require.Equal(t, want, drain(t, s.join(t, person, new(pos(1, 0)))))
+		page, err := s.Page(t.Context(), person, new(pos(1, 0)), 100)
+		require.NoError(t, err)
+		require.Len(t, page.Messages, len(want))
+	}
+}
+
+func TestRightsTakenInTheMiddleOfAReplayEndIt(t *testing.T) {
 	s := newSchool(router.Config{})
 	s.commit(event(pos(2, 1), true), event(pos(2, 2), false, 1))
 	sub := s.join(t, admin(1), new(pos(1, 0)))
-	s.memory.during = func() { s.Publish(router.Batch{Cursor: pos(3, 0), People: []cdc.Person{teacher(1)}}) }
-	require.Equal(t, []string{"0/2.2"}, drain(t, sub))
-
-	sub = s.join(t, admin(1), new(pos(1, 0)))
 	p := admin(1)
 	p.Active = false
 	s.memory.during = func() { s.Publish(router.Batch{Cursor: pos(4, 0), People: []cdc.Person{p}}) }
