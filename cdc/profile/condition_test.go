@@ -150,6 +150,8 @@ func TestAMarkIsZeroExactlyWhileTheConditionDoesNotHold(t *testing.T) {
 	}
 	texts := marks(t, "[a, b]", "a", text, "b", text)
 	require.NotEqual(t, texts("ab", "c"), texts("a", "bc"), "lengths are part of it")
+	const inner = "\x05\x00\x00\x00\x00" // as a hash without lengths would join two values
+	require.NotEqual(t, texts("x", "y"+inner+"z"), texts("x"+inner+"y", "z"), "whatever they contain")
 	require.NotEqual(t, texts("a", nil), texts("a", ""))
 	require.NotZero(t, marks(t, "a", "a", number)("0"), "a grade of 0 is a grade")
 }

@@ -16,7 +16,7 @@ func (t times) moment(v cdc.Value, typ uint32) time.Time {
 	case v.Kind != cdc.Text && v.Kind != cdc.Binary:
 		return time.Time{}
 	case isInteger(typ):
-		if n, ok := integer(v, typ); ok && t.unix && n > 0 {
+		if n, ok := integer(v, typ); ok && n > 0 { // Bind has seen that times are unix
 			return time.Unix(n, 0).UTC()
 		}
 		return time.Time{}

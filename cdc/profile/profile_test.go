@@ -40,6 +40,15 @@ func TestAllMistakesOfAFileAreToldAtOnce(t *testing.T) {
 	}
 }
 
+func TestAFileThatIsNoProfileIsRefusedBeforeItCosts(t *testing.T) {
+	_, err := profile.Parse("big.yaml", []byte(strings.Repeat("#", 70_000)))
+	require.EqualError(t, err, "big.yaml:1:1: 70000 bytes, want a profile of at most 65536 bytes")
+	_, err = profile.Parse("deep.yaml", []byte("user: "+strings.Repeat("[", 30)+strings.Repeat("]", 30)))
+	require.ErrorContains(t, err, "deep.yaml:1:19: too much nesting, want at most 12 levels")
+	_, err = profile.Parse("deep.yaml", []byte(strings.Repeat("[", 60_000)))
+	require.EqualError(t, err, "deep.yaml:1:1: too much nesting, want at most 100 brackets open at once")
+}
+
 func open(t *testing.T, name string) *profile.Profile {
 	t.Helper()
 	p, err := profile.Open(name)
@@ -110,6 +119,7 @@ func TestAProfileThatIsNowhereIsAnsweredWithTheNearestName(t *testing.T) {
 
 func TestSchemaAndPrefixNameTheTables(t *testing.T) {
 	p := parse(t, "extends: django\nschema: lms\nprefix: x_\nsubmission: {tutor: student_id -> accounts_user.tutor_id}\n")
+	require.Len(t, p.Tables(), 4)
 	require.Equal(t, cdc.TableSpec{
 		Schema: "lms", Name: "x_accounts_user",
 		Columns: []string{"is_active", "first_name", "last_name", "email", "role", "id", "tutor_id"},
@@ -122,6 +132,8 @@ func TestSchemaAndPrefixNameTheTables(t *testing.T) {
 func TestALookupThatNoPathUsesIsNotPublished(t *testing.T) {
 	p := parse(t, "extends: django\nsubmission: {tutor: tutor_id}\n")
 	require.Len(t, p.Tables(), 4)
+	p2 := parse(t, "extends: django\nlookup: {other: {from: accounts_user, key: guardian}}\n")
+	require.Equal(t, open(t, "django").Tables(), p2.Tables())
 	_, _, ok := p.TutorPath()
 	require.False(t, ok)
 }

@@ -124,6 +124,8 @@ func TestAnAssignmentIsRead(t *testing.T) {
 	}
 	require.Equal(t, essay, got)
 
+	got, _ = b.Assignment.Read(row("1", "Essay", strings.Repeat("x", 201), nil, "closed", nil), essay)
+	require.Equal(t, strings.Repeat("x", 200), got.Description)
 	got, _ = b.Assignment.Read(row("1", "Essay", "", nil, "closed", nil), essay)
 	require.Equal(t, profile.AssignmentFields{Title: "Essay", Published: true, Closed: true}, got)
 }
@@ -146,6 +148,12 @@ func TestAColumnThatTheLogDoesNotCarryKeepsWhatWasKnown(t *testing.T) {
 	require.Equal(t, profile.Mark(5), b.Grade.Read(row("1", "1", "2", nil, u), 5))
 	require.NotZero(t, b.Grade.Read(row("1", "1", "2", nil, u), 0), "what is stored out of line is not NULL")
 	require.Equal(t, "null", string(b.Grade.AppendScore(nil, row("1", "1", "2", nil, u))))
+
+	states := submissions(number)
+	states.Columns = append(states.Columns, cdc.Column{Name: "state", Type: text})
+	g := bind(t, parse(t, "extends: django\ngrade: {graded: {state: done}}\n"), states).Grade
+	require.Equal(t, profile.Mark(5), g.Read(row("1", "1", "2", nil, "9", u), 5))
+	require.Zero(t, g.Read(row("1", "1", "2", nil, "9", u), 0))
 
 	hidden := parse(t, "extends: django\nassignment: {where: {kind: essay}, published: {kind: essay}}\n")
 	a := bind(t, hidden, table("assignments_assignment", "id", int8s, "title", text, "description", text,

@@ -10,11 +10,11 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// maxFile and maxDepth bound what the YAML parser is made to chew on; no profile
-// comes near them.
+// These bound what the YAML parser is made to chew on; no profile comes near them.
 const (
-	maxFile  = 64 << 10
-	maxDepth = 12
+	maxFile     = 64 << 10
+	maxDepth    = 12
+	maxBrackets = 100 // open at once; the parser's time grows with their cube
 )
 
 // place is where something stands in a file.
@@ -88,6 +88,10 @@ func parseTree(file string, src []byte, m *mistakes) *node {
 		m.add(start, fmt.Sprintf("%d bytes", len(src)), fmt.Sprintf("a profile of at most %d bytes", maxFile))
 		return empty
 	}
+	if openBrackets(src) > maxBrackets {
+		m.add(start, "too much nesting", fmt.Sprintf("at most %d brackets open at once", maxBrackets))
+		return empty
+	}
 	tree, err := parseYAML(src)
 	if err != nil {
 		at, msg := start, err.Error()
@@ -120,6 +124,21 @@ func parseTree(file string, src []byte, m *mistakes) *node {
 		return root
 	}
 	return empty
+}
+
+// openBrackets counts the brackets open at once, those in texts and comments too.
+func openBrackets(src []byte) int {
+	depth, most := 0, 0
+	for _, c := range src {
+		switch c {
+		case '[', '{':
+			depth++
+			most = max(most, depth)
+		case ']', '}':
+			depth = max(depth-1, 0)
+		}
+	}
+	return most
 }
 
 // parseYAML turns a panic of the YAML library into an error: the file is written
