@@ -90,14 +90,14 @@ func (s *school) put(p cdc.Person) cdc.Person {
 
 // tally is an observer that remembers.
 type tally struct {
-	mu       sync.Mutex
-	changed  *sync.Cond
-	counts   map[string]int
-	sessions int
+	mu      sync.Mutex
+	changed *sync.Cond
+	counts  map[string]int
+	awaited map[string]int
 }
 
 func newTally() *tally {
-	t := &tally{counts: map[string]int{}}
+	t := &tally{counts: map[string]int{}, awaited: map[string]int{}}
 	t.changed = sync.NewCond(&t.mu)
 	return t
 }
@@ -106,7 +106,9 @@ func (t *tally) add(what string, n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.counts[what] += n
-	t.changed.Broadcast()
+	if until, ok := t.awaited[what]; ok && t.counts[what] >= until {
+		t.changed.Broadcast()
+	}
 }
 
 func (t *tally) Handshake(outcome string)   { t.add("handshake "+outcome, 1) }
@@ -120,6 +122,7 @@ func (t *tally) Received(kind string)       { t.add("received "+kind, 1) }
 func (t *tally) await(what string, n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.awaited[what] = n // one waiter per word
 	for t.counts[what] < n {
 		t.changed.Wait()
 	}

@@ -35,7 +35,7 @@ type session struct {
 	readErr error // what the connection said, as against the library's opinion of its bytes
 
 	mu         sync.Mutex // guards what follows; held for moments, never while writing
-	open       bool // the upgrade is done
+	open       bool       // the upgrade is done
 	wants      wants
 	control    []byte // frames of the library that wait to be written
 	unanswered int    // pings written since the last pong

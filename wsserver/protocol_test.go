@@ -1,0 +1,85 @@
+package wsserver_test
+
+import (
+	"encoding/json"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"regexp"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/schoolbell/schoolbell/cdc"
+	"github.com/schoolbell/schoolbell/router"
+	"github.com/schoolbell/schoolbell/wsserver"
+)
+
+// fields are the names in a JSON object, and in the objects within it.
+// The events within a page are the projection's.
+func fields(prefix string, object map[string]any) []string {
+	var names []string
+	for name, value := range object {
+		names = append(names, prefix+name)
+		if inner, ok := value.(map[string]any); ok {
+			names = append(names, fields(prefix+name+".", inner)...)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func TestProtocolMDShowsEveryMessageAsTheServerSendsIt(t *testing.T) {
+	text, err := os.ReadFile("PROTOCOL.md")
+	require.NoError(t, err)
+	examples := map[string]map[string]any{}
+	for _, block := range regexp.MustCompile("(?s)```json (\\w+)\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
+		var m map[string]any
+		require.NoError(t, json.Unmarshal([]byte(block[2]), &m), block[2])
+		examples[block[1]] = m
+	}
+	sent := everything(t)
+	require.ElementsMatch(t, slices.Collect(maps.Keys(sent)), slices.DeleteFunc(slices.Collect(maps.Keys(examples)),
+		func(name string) bool { return name == "send" }))
+	for name, m := range sent {
+		require.Equal(t, fields("", m), fields("", examples[name]), name)
+	}
+}
+
+// everything makes the server send each kind of message once.
+func everything(t *testing.T) map[string]map[string]any {
+	all := map[string]map[string]any{}
+	g := start(t, wsserver.Config{Heartbeat: 50 * time.Millisecond, MetricsInterval: 50 * time.Millisecond}, nil)
+	get := func(name, path, token string) {
+		answer, err := http.Get(g.url(path, token, ""))
+		require.NoError(t, err)
+		defer answer.Body.Close()
+		body, err := io.ReadAll(answer.Body)
+		require.NoError(t, err)
+		all[name] = decode(t, body)
+	}
+	get("refusal", "/api/session", token(stu))
+	get("session", "/api/session", token(tom))
+	get("page", "/api/events", token(tom))
+
+	g.memory.mu.Lock()
+	g.memory.kept = cdc.Position{LSN: 10}
+	g.memory.mu.Unlock()
+	d := g.dial(t, tom, "&since=0/1.1")
+	d.say(`{"type":"ping"}`)
+	for len(all) < 8 { // welcome, gap, metrics, ping and pong
+		m := d.next()
+		all[m["type"].(string)] = m
+		if m["type"] == "ping" {
+			d.say(`{"type":"pong"}`)
+		}
+	}
+	left := person(tom, cdc.Teacher)
+	left.Active = false
+	g.router.Publish(router.Batch{Cursor: cdc.Position{LSN: 50}, People: []cdc.Person{g.school.put(left)}})
+	all["disconnect"] = d.until("disconnect")
+	return all
+}
