@@ -17,12 +17,7 @@ import (
 func (s *Server) command(ctx context.Context, dir, program string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, program), args...)
 	cmd.Dir = dir
-	// In a process group of its own, so that Ctrl-C in a terminal reaches us only,
-	// and the server ends when it is told to.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if s.account != nil {
-		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: s.account.uid, Gid: s.account.gid}
-	}
+	cmd.SysProcAttr = s.account.attributes()
 	for _, v := range os.Environ() {
 		// PGPORT, PGDATA and the like mean another server; the messages are read by
 		// this package, in English.

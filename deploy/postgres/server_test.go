@@ -52,7 +52,6 @@ func TestAServerIsReadyForLogicalDecoding(t *testing.T) {
 		"fsync":                 "on",
 		"listen_addresses":      "127.0.0.1",
 		"work_mem":              "7MB",
-		"server_version":        one[string](t, conn, "SELECT current_setting('server_version')"),
 		"port":                  fmt.Sprint(s.Port()),
 		"data_directory":        s.Dir(),
 	} {

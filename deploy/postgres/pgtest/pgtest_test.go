@@ -1,6 +1,9 @@
 package pgtest_test
 
 import (
+	"fmt"
+	"runtime"
+	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -44,6 +47,43 @@ func TestAServerOfOnesOwnHasItsOwnSettings(t *testing.T) {
 		require.Equal(t, "logical", setting(t, pgtest.Server(t), "wal_level"))
 	})
 	require.NoDirExists(t, own.Dir())
+}
+
+// outcome is a test that writes down how it ended.
+type outcome struct {
+	testing.TB
+	skipped, failed string
+}
+
+func (o *outcome) Skipf(format string, args ...any) {
+	o.skipped = fmt.Sprintf(format, args...)
+	runtime.Goexit()
+}
+
+func (o *outcome) Fatalf(format string, args ...any) {
+	o.failed = fmt.Sprintf(format, args...)
+	runtime.Goexit()
+}
+
+func TestWhereNoServerCanBeHadATestIsSkippedAndFailsWhereOneIsRequired(t *testing.T) {
+	t.Setenv("SCHOOLBELL_POSTGRES_BIN", t.TempDir())
+	end := func() *outcome {
+		o := &outcome{TB: t}
+		var wg sync.WaitGroup
+		wg.Go(func() { pgtest.Own(o, nil) })
+		wg.Wait()
+		return o
+	}
+	t.Setenv("SCHOOLBELL_TEST_REQUIRE", "")
+	o := end()
+	require.Contains(t, o.skipped, "this test needs PostgreSQL: ")
+	require.Contains(t, o.skipped, "fix: ")
+	require.Empty(t, o.failed)
+
+	t.Setenv("SCHOOLBELL_TEST_REQUIRE", "1")
+	o = end()
+	require.Contains(t, o.failed, "this test needs PostgreSQL: ")
+	require.Empty(t, o.skipped)
 }
 
 func setting(t *testing.T, s *postgres.Server, name string) string {
