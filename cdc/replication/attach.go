@@ -100,6 +100,7 @@ func (r *Reader) resume(c *conn, source cdc.Source, slot *slot, current cdc.LSN)
 	if slot.activePID != 0 {
 		return slot.inUse(r.cfg.Slot)
 	}
+	raise(&r.board.confirmed, slot.confirmed)
 	return nil
 }
 

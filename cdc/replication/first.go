@@ -32,6 +32,7 @@ func (r *Reader) firstStart(ctx context.Context, c *conn, source cdc.Source, old
 	}
 	r.source, r.at = source, positions{handed: at, durable: at}
 	raise(&r.board.applied, at)
+	raise(&r.board.confirmed, at)
 	r.board.finish(true)
 	if _, err := c.query(ctx, "SET lock_timeout = 0"); err != nil {
 		return fmt.Errorf("prepare the connection: %w", err)

@@ -2,6 +2,7 @@ package replication_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -146,7 +147,13 @@ type sink struct {
 	onReset  func(context.Context) error
 	onApply  func(*cdc.Tx) error
 	onChange func(*cdc.Change)
-	forget   bool // changes are counted, not kept
+	forget   bool // changes are not kept
+	dead     bool // Sync fails: the machine is about to stop
+
+	saved struct { // what a crash leaves
+		tables map[string]map[string]string
+		at     cdc.LSN
+	}
 }
 
 func newSink() *sink {
@@ -189,7 +196,27 @@ func (s *sink) Reset(ctx context.Context, snap *cdc.Snapshot) error {
 	defer s.mu.Unlock()
 	s.tables, s.words, s.source, s.at, s.durable = tables, words, snap.Source, snap.At, snap.At
 	s.resets++
+	s.save()
 	return nil
+}
+
+// save needs mu.
+func (s *sink) save() {
+	s.saved.at = s.at
+	s.saved.tables = map[string]map[string]string{}
+	for name, rows := range s.tables {
+		s.saved.tables[name] = maps.Clone(rows)
+	}
+}
+
+// crash is the sink after a crash of its machine, and where it begins again.
+func (s *sink) crash() (*sink, cdc.Checkpoint) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	again := newSink()
+	again.tables, again.at, again.durable, again.source = s.saved.tables, s.saved.at, s.saved.at, s.source
+	again.save()
+	return again, cdc.Checkpoint{Source: s.source, Applied: s.saved.at}
 }
 
 func (s *sink) Apply(ctx context.Context, tx *cdc.Tx) error {
@@ -264,8 +291,12 @@ func (s *sink) Advance(at cdc.LSN) {
 func (s *sink) Sync(context.Context) (cdc.LSN, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.dead {
+		return 0, errors.New("the disk is gone")
+	}
 	s.syncs++
 	s.durable = s.at
+	s.save()
 	return s.durable, nil
 }
 
