@@ -3,7 +3,9 @@ package shadow_test
 import (
 	"encoding/binary"
 	"math/rand/v2"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/schoolbell/schoolbell/cdc/shadow"
 	"github.com/stretchr/testify/require"
@@ -22,6 +24,7 @@ func BenchmarkOneRowTransactions(b *testing.B) {
 	var key, dst []byte
 	n := 0
 	b.ReportAllocs()
+	cpu := cpuTime(b)
 	for b.Loop() {
 		n++
 		key = thread(key, rnd.Uint64N(threads))
@@ -50,6 +53,7 @@ func BenchmarkOneRowTransactions(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "commits/s")
+	b.ReportMetric(float64((cpuTime(b)-cpu).Microseconds())/float64(b.N), "cpu-µs/op") // flushes and compactions too
 }
 
 func BenchmarkGetOfOneInAMillion(b *testing.B) {
@@ -117,6 +121,13 @@ func school(b *testing.B) (s *shadow.Store, threads uint64) {
 			batch.Reset()
 		}
 	}
-	require.NoError(b, s.Sync())
+	require.NoError(b, s.Settle(b.Context()))
 	return s, threads
+}
+
+// cpuTime is what the process has used of the processors.
+func cpuTime(b *testing.B) time.Duration {
+	var r syscall.Rusage
+	require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &r))
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }

@@ -26,7 +26,8 @@
 //     a crash cut off: whoever reads the checkpoint must compare it with what was
 //     confirmed. Half a batch is never taken.
 //   - Memory is bounded by Config, not by the size of the store. A Get into a
-//     large enough buffer does not allocate.
+//     large enough buffer does not allocate, but for 16 bytes per table that Pebble
+//     has to look into.
 //
 // # Who runs
 //

@@ -25,6 +25,7 @@ func (e *errWrite) Unwrap() error { return e.err }
 
 // explain turns what went wrong in dir into one sentence with its remedy.
 func explain(dir string, err error) error {
+	err = oneLine{err}
 	_, isWrite := errors.AsType[*errWrite](err)
 	_, isSystem := errors.AsType[syscall.Errno](err)
 	switch {
@@ -51,5 +52,11 @@ func explain(dir string, err error) error {
 const startOver = "move the directory away and start again: it is rebuilt from a new snapshot, without the history"
 
 func damaged(dir string, err error) error {
-	return fmt.Errorf("data directory %s is damaged (%w); %s", dir, err, startOver)
+	return fmt.Errorf("data directory %s is damaged (%w); %s", dir, oneLine{err}, startOver)
 }
+
+// oneLine is an error whose several lines stand in one.
+type oneLine struct{ err error }
+
+func (e oneLine) Error() string { return strings.ReplaceAll(e.err.Error(), "\n", "; ") }
+func (e oneLine) Unwrap() error { return e.err }

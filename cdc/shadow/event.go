@@ -95,13 +95,9 @@ func idKeyLen(b []byte) int {
 		return min(9, len(b))
 	}
 	for i := 1; i+1 < len(b); i++ {
-		if b[i] != 0 {
-			continue
-		}
-		if b[i+1] == 0 {
+		if b[i] == 0 && b[i+1] == 0 { // a zero of the text itself is followed by 0xff
 			return i + 2
 		}
-		i++ // an escaped zero
 	}
 	return 0
 }

@@ -96,6 +96,7 @@ func TestWhicheverWriteFailsNothingThatWasSyncedIsLost(t *testing.T) {
 			synced, err = work(s, batches)
 			if err != nil {
 				require.Equal(t, err, s.Sync(), "and it stays so")
+				require.Equal(t, err, s.Failure())
 				_, _, gerr := s.Get([]byte("n"), nil)
 				require.Equal(t, err, gerr)
 			}

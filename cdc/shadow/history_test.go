@@ -90,15 +90,20 @@ func TestAnEventComesBackAsItWentIn(t *testing.T) {
 }
 
 func TestAnEventOwnsItsMemory(t *testing.T) {
-	s := open(t, t.TempDir())
+	const n = 3000
+	s, err := shadow.Open(t.TempDir(), shadow.Config{CacheBytes: 1}) // so that blocks are reused at once
+	require.NoError(t, err)
+	defer s.Close()
 	commit(t, s, func(b *shadow.Batch) {
-		for i := range 100 {
+		for i := range n {
 			e := event(i+1, 1)
 			b.Append(e)
 			clear(e.Body) // the batch has its copy
 		}
 	})
-	all := events(t, s, at(0, 0), at(1000, 0))
+	require.NoError(t, s.Settle(t.Context())) // into tables
+	all := events(t, s, at(0, 0), at(n, 1))
+	require.Len(t, all, n)
 	for i, e := range all {
 		require.Equal(t, event(i+1, 1), e)
 		_ = append(e.Body, "xxxxxxxxxxxx"...) // ends at its capacity
@@ -190,7 +195,9 @@ func TestTrimBySizeLeavesTheNewestThatFitAndConverges(t *testing.T) {
 
 	again, err := s.Trim(time.Time{}, limit)
 	require.NoError(t, err)
-	require.Less(t, again, n/50, "what was removed but still takes room must not be counted again")
+	// What reached the disk meanwhile may go; what was removed but still takes room
+	// must not be counted again.
+	require.Less(t, again, left/4)
 }
 
 func TestDropHistoryForgetsAllEventsAndSetsKept(t *testing.T) {

@@ -95,7 +95,7 @@ func options(cfg Config, d *disk, lock *pebble.Lock) *pebble.Options {
 		MemTableStopWritesThreshold: 3,
 		// Two cores are shared with the log's reader: few, larger files, compacted
 		// one at a time, and writers held back only when that cannot keep up.
-		L0CompactionThreshold:      4,
+		L0CompactionThreshold:      8,
 		L0StopWritesThreshold:      24,
 		LBaseMaxBytes:              64 << 20,
 		CompactionConcurrencyRange: func() (lower, upper int) { return 1, 1 },

@@ -167,6 +167,10 @@ func (s *Store) Close() error {
 	return nil
 }
 
+// Failure is why the store takes nothing more and must be closed, with the remedy;
+// nil while all is well.
+func (s *Store) Failure() error { return s.health() }
+
 // enter admits a call unless the store is closed or has failed; leave the gate
 // after it.
 func (s *Store) enter() error {
