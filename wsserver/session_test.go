@@ -68,8 +68,8 @@ func TestASinceThatIsNotKeptIsAnsweredWithAGap(t *testing.T) {
 }
 
 func TestACursorIsNeverAheadOfWhatWasWrittenBeforeIt(t *testing.T) {
-	interval := 320 * time.Millisecond
-	g := start(t, wsserver.Config{Heartbeat: interval / 64, MetricsInterval: interval / 64, MessageBurst: 10_000}, nil)
+	const often = 5 * time.Millisecond
+	g := start(t, wsserver.Config{Heartbeat: often, MetricsInterval: often, MessageBurst: 10_000}, nil)
 	d := g.enter(t, tom, "")
 	// An event between taking what waits and writing the cursor, again and again.
 	const commits = 100
