@@ -34,6 +34,9 @@ func (l LSN) Append(dst []byte) []byte {
 	return appendHex(dst, uint32(l))
 }
 
+// MarshalText is String for encoders.
+func (l LSN) MarshalText() ([]byte, error) { return l.Append(nil), nil }
+
 func appendHex(dst []byte, n uint32) []byte {
 	const digits = "0123456789ABCDEF"
 	shift := 28
@@ -81,6 +84,9 @@ func (p Position) Append(dst []byte) []byte {
 	dst = append(p.LSN.Append(dst), '.')
 	return strconv.AppendUint(dst, uint64(p.Index), 10)
 }
+
+// MarshalText is String for encoders.
+func (p Position) MarshalText() ([]byte, error) { return p.Append(nil), nil }
 
 // Compare orders positions as the log does: -1, 0 or +1.
 func (p Position) Compare(q Position) int {

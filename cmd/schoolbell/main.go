@@ -86,7 +86,7 @@ func newRootCmd() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newTailCmd(), newVersionCmd())
+	root.AddCommand(newServeCmd(), newInitCmd(), newCheckCmd(), newDemoCmd(), newTailCmd(), newVersionCmd())
 	return root
 }
 

@@ -47,9 +47,9 @@ func (v visit) receive(t *testing.T) string {
 	return string(b)
 }
 
-// gateway is a small real WebSocket server; what it says is each test's. It talks
+// fakeGateway is a small real WebSocket server; what it says is each test's. It talks
 // on the server's goroutines, where a test may assert but not require.
-func gateway(t *testing.T, talk ...func(visit)) (url string) {
+func fakeGateway(t *testing.T, talk ...func(visit)) (url string) {
 	t.Helper()
 	var visits atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -89,7 +89,7 @@ func wall(t *testing.T, text string) string {
 }
 
 func TestTailPrintsEventsAnswersPingsAndResumesAfterTheLastOne(t *testing.T) {
-	url := gateway(t,
+	url := fakeGateway(t,
 		func(v visit) {
 			assert.Equal(t, "", v.since)
 			assert.Equal(t, "Token k3y", v.authorization)
@@ -130,7 +130,7 @@ func TestTailPrintsEventsAnswersPingsAndResumesAfterTheLastOne(t *testing.T) {
 func TestTailAsJSONPrintsEventsAsTheyCame(t *testing.T) {
 	custom := `{"type":"exam_moved","title":17,"timestamp":"2026-11-22T21:05:12Z"}`
 	gap := `{"type":"gap","reason":"bulk","from":"0/40.1001","to":"0/40.5000","count":4000,"timestamp":"2026-11-22T21:05:12Z"}`
-	url := gateway(t,
+	url := fakeGateway(t,
 		func(v visit) {
 			v.send(t, welcome, `{"type":"metrics"}`, handIn, "{\n\"type\": \"exam_moved\",\n\"title\": 17, \"timestamp\":\"2026-11-22T21:05:12Z\"}", gap,
 				`{"type":"disconnect","reconnect":true,"retry_after_ms":1}`)
@@ -148,7 +148,7 @@ func TestTailAsJSONPrintsEventsAsTheyCame(t *testing.T) {
 }
 
 func TestTailBeginsAfterTheIDThatItIsGivenAndSaysWhatIsNotKept(t *testing.T) {
-	url := gateway(t, func(v visit) {
+	url := fakeGateway(t, func(v visit) {
 		assert.Equal(t, "0/A.1", v.since)
 		v.send(t, welcome, `{"type":"disconnect","code":1008,"reason":"protocol_violation","reconnect":false}`)
 		_ = v.conn.Close(1008, "protocol_violation")
@@ -168,7 +168,7 @@ func TestEveryKindOfEventIsALine(t *testing.T) {
 		`{"type":"gap","reason":"bulk","from":"0/1.1","to":"0/2.0","count":7,"timestamp":"T"}`:                     "T  gap                7 events from 0/1.1 to 0/2.0 are not shown: bulk",
 		`{"type":"exam","room":"B12","timestamp":"T"}`:                                                             `T  exam               {"type":"exam","room":"B12","timestamp":"T"}`,
 	} {
-		url := gateway(t, func(v visit) {
+		url := fakeGateway(t, func(v visit) {
 			v.send(t, welcome, frame)
 			_ = v.conn.Close(4401, "")
 		})
@@ -179,7 +179,7 @@ func TestEveryKindOfEventIsALine(t *testing.T) {
 }
 
 func TestANameCannotSteerTheTerminal(t *testing.T) {
-	url := gateway(t, func(v visit) {
+	url := fakeGateway(t, func(v visit) {
 		v.send(t, welcome, `{"type":"assignment","id":"0/1.1","assignment_id":1,"title":"a\u001b]0;owned\u0007\nb","timestamp":"T"}`)
 		_ = v.conn.Close(4401, "")
 	})
@@ -222,7 +222,7 @@ func TestTailStopsWhereTheGatewayRefusesAndGoesOnWhereItIsBusy(t *testing.T) {
 func TestCtrlCSaysGoodbyeAndEndsWithZero(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	goodbye := make(chan websocket.StatusCode, 1)
-	url := gateway(t, func(v visit) {
+	url := fakeGateway(t, func(v visit) {
 		v.send(t, welcome, `{"type":"ping"}`)
 		assert.JSONEq(t, `{"type":"pong"}`, v.receive(t))
 		cancel()
@@ -271,7 +271,7 @@ func TestTheTokenComesFromFlagFileVariableOrAddressAndNeverTravelsInTheURL(t *te
 			if k, v, ok := strings.Cut(c.env, "="); ok {
 				t.Setenv(k, v)
 			}
-			url := gateway(t, func(v visit) {
+			url := fakeGateway(t, func(v visit) {
 				assert.Equal(t, "Token k3y", v.authorization)
 				assert.Empty(t, v.query)
 				_ = v.conn.Close(4401, "")

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/schoolbell/schoolbell/cdc/profile"
+	"github.com/schoolbell/schoolbell/cdc/replication"
+	"github.com/schoolbell/schoolbell/wsserver/auth"
+)
+
+func newCheckCmd() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Say everything that is wrong with the database, each with its remedy",
+		Long: `Say everything that is wrong with the database, in the order in which to mend it,
+each with the command that mends it. Ends with 1 if anything is wrong; advice alone
+is not.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := loadConfig(cmd.Flags(), os.Environ(), "database")
+			if err != nil {
+				return err
+			}
+			return check(cmd, cfg)
+		},
+	}
+	addConfigFlags(cmd.Flags(), "config", "database", "profile", "publication", "slot")
+	return cmd
+}
+
+func check(cmd *cobra.Command, cfg Config) error {
+	p, err := profile.Open(cfg.Profile)
+	if err != nil {
+		return usageError{err}
+	}
+	found, err := replication.Check(cmd.Context(), replicationConfig(cfg, p, slog.New(slog.DiscardHandler), false))
+	if err != nil {
+		return err
+	}
+	var wrong int
+	out := cmd.OutOrStdout()
+	for _, f := range found {
+		word := "wrong: "
+		if f.Severity == replication.Advice {
+			word = "advice:"
+		} else {
+			wrong++
+		}
+		fmt.Fprintln(out, word, f.Err)
+	}
+	if wrong == 0 { // otherwise the same would be said again in other words
+		if err := checkTokens(cmd, cfg, p); err != nil {
+			wrong++
+			fmt.Fprintln(out, "wrong: ", err)
+		}
+	}
+	if wrong > 0 {
+		return fmt.Errorf("%d to mend, in this order", wrong)
+	}
+	fmt.Fprintf(out, "all is well: schoolbell serve can follow %d tables of profile %s\n", len(p.Tables()), p.Name())
+	return nil
+}
+
+func checkTokens(cmd *cobra.Command, cfg Config, p *profile.Profile) error {
+	tokens, ok := p.Token()
+	if !ok {
+		return errors.New("the profile does not say where tokens are, so nobody could sign in; fix: give it auth: {token: {from: TABLE, key: COLUMN, user: COLUMN}}")
+	}
+	pool, err := auth.OpenPool(cmd.Context(), cfg.Database.Reveal())
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	return auth.NewTokens(pool, auth.TokenTable(tokens)).Check(cmd.Context())
+}

@@ -1,0 +1,257 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/schoolbell/schoolbell/cdc"
+	"github.com/schoolbell/schoolbell/cdc/profile"
+	"github.com/schoolbell/schoolbell/cdc/projection"
+	"github.com/schoolbell/schoolbell/cdc/replication"
+	"github.com/schoolbell/schoolbell/cdc/shadow"
+	"github.com/schoolbell/schoolbell/metrics"
+	"github.com/schoolbell/schoolbell/router"
+	"github.com/schoolbell/schoolbell/wsserver"
+	"github.com/schoolbell/schoolbell/wsserver/auth"
+	"github.com/schoolbell/schoolbell/wsserver/web"
+)
+
+// gateway is the line, joined: log, projection, router, sockets.
+type gateway struct {
+	cfg        Config
+	log        *slog.Logger
+	profile    *profile.Profile
+	store      *shadow.Store
+	projection *projection.Projection
+	reader     *replication.Reader
+	router     *router.Router
+	pool       *pgxpool.Pool
+	server     *wsserver.Server
+	metrics    *metrics.Metrics
+
+	public, admin net.Listener
+	filled        chan struct{} // closed when the shadow holds the database
+}
+
+// lateAfter is how far behind the log still counts as ready.
+const lateAfter = 30 * time.Second
+
+// openGateway joins the steps and takes the two addresses. Nothing runs yet; close
+// ends it.
+func openGateway(ctx context.Context, cfg Config, log *slog.Logger) (g *gateway, err error) {
+	g = &gateway{cfg: cfg, log: log, filled: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, g.close())
+		}
+	}()
+	if g.profile, err = profile.Open(cfg.Profile); err != nil {
+		return g, usageError{err}
+	}
+	tokens, ok := g.profile.Token()
+	if !ok {
+		return g, usageError{fmt.Errorf("profile %q does not say where tokens are, so nobody could sign in; fix: give it auth: {token: {from: TABLE, key: COLUMN, user: COLUMN}}", g.profile.Name())}
+	}
+	if g.public, err = listen(string(cfg.Listen), "listen"); err != nil {
+		return g, err
+	}
+	if g.admin, err = listen(string(cfg.AdminListen), "admin_listen"); err != nil {
+		return g, err
+	}
+	if g.store, err = shadow.Open(cfg.Data, shadow.Config{Log: log}); err != nil {
+		return g, err
+	}
+	if g.projection, err = projection.Open(g.store, g.profile); err != nil {
+		return g, err
+	}
+	if g.pool, err = auth.OpenPool(ctx, cfg.Database.Reveal()); err != nil {
+		return g, err
+	}
+	at, begun := g.store.Checkpoint()
+	g.reader = replication.New(replicationConfig(cfg, g.profile, log, begun && !at.Complete))
+	g.router = router.New(g.store, router.Config{
+		Queue: cfg.Queue, BulkLimit: cfg.BulkLimit, Log: log,
+		End:      func() cdc.LSN { return g.reader.Status().ServerEnd },
+		WasAdmin: g.projection.WasAdmin,
+	})
+	if at.Complete {
+		g.router.Start(cdc.Position{LSN: at.Applied})
+		close(g.filled)
+	}
+	g.metrics = metrics.New(g.info(), g.sources())
+	g.server = wsserver.New(wsserver.Deps{
+		Router:   g.router,
+		Auth:     auth.NewTokens(g.pool, auth.TokenTable(tokens)),
+		People:   g.projection,
+		Ready:    g.ready,
+		Page:     web.Handler(),
+		Observer: g.metrics,
+		Log:      log,
+	}, wsserver.Config{
+		Heartbeat: cfg.Heartbeat, MetricsInterval: cfg.MetricsInterval, Origins: cfg.Origins,
+		MaxSessions: cfg.MaxSessions, MaxPerPerson: cfg.MaxSessionsPerPerson,
+	})
+	return g, nil
+}
+
+func replicationConfig(cfg Config, p *profile.Profile, log *slog.Logger, interrupted bool) replication.Config {
+	return replication.Config{
+		URL: cfg.Database.Reveal(), Slot: string(cfg.Slot), Publication: string(cfg.Publication),
+		Tables: p.Tables(), Log: log, Interrupted: interrupted,
+	}
+}
+
+// listen takes an address at once, so that one in use is found before anything
+// has begun.
+func listen(address, key string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w; fix: choose another address, or end the program that has it", key, err)
+	}
+	return l, nil
+}
+
+func (g *gateway) close() error {
+	var errs []error
+	for _, l := range []net.Listener{g.public, g.admin} {
+		if l != nil {
+			if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+				errs = append(errs, err)
+			}
+		}
+	}
+	if g.pool != nil {
+		g.pool.Close()
+	}
+	if g.store != nil {
+		errs = append(errs, g.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// run serves until ctx ends, which is its normal end, or a part fails for good.
+//
+// The end: accept nobody, let the sessions go, stop the reader, which confirms
+// the last position.
+func (g *gateway) run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	// The reader, and with it the heartbeats, outlive ctx until the sessions are gone.
+	reading, stopReading := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopReading()
+
+	sink := &sink{gateway: g, fatal: make(chan error, 1)}
+	var from cdc.Checkpoint
+	if at, _ := g.store.Checkpoint(); at.Complete {
+		from = at.Checkpoint
+	}
+	group.Go(func() error { return g.reader.Run(reading, sink, from) })
+	group.Go(func() error { return g.reader.Watch(reading) })
+	group.Go(func() error { return g.server.Run(reading) })
+	group.Go(func() error { return g.trim(ctx) })
+	group.Go(func() error {
+		select {
+		case err := <-sink.fatal:
+			return err
+		case <-ctx.Done():
+			return nil
+		}
+	})
+
+	public := &http.Server{Handler: g.server.Handler(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(g.log.Handler(), slog.LevelDebug)}
+	admin := &http.Server{Handler: g.adminHandler(), ReadHeaderTimeout: 5 * time.Second}
+	group.Go(func() error { return serveHTTP(public, g.public) })
+	group.Go(func() error { return serveHTTP(admin, g.admin) })
+	g.log.Info("listening", "dashboards", g.public.Addr().String(), "admin", g.admin.Addr().String())
+
+	group.Go(func() error {
+		<-ctx.Done()
+		g.log.Info("stopping")
+		defer stopReading()
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 4*time.Second)
+		defer cancel()
+		err := g.server.Drain(last)
+		return errors.Join(err, public.Shutdown(last), admin.Shutdown(last))
+	})
+	return group.Wait()
+}
+
+func serveHTTP(s *http.Server, l net.Listener) error {
+	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// adminHandler serves what only the people on call should see.
+func (g *gateway) adminHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", g.metrics.Handler())
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return mux
+}
+
+// trimEvery is how often old events are looked for.
+const trimEvery = time.Minute
+
+// trim removes events that are too old or too many.
+func (g *gateway) trim(ctx context.Context) error {
+	tick := time.NewTicker(trimEvery)
+	defer tick.Stop()
+	for {
+		removed, err := g.store.Trim(time.Now().Add(-g.cfg.HistoryAge), int64(g.cfg.HistorySize))
+		if err != nil {
+			return fmt.Errorf("trim the history: %w", err)
+		}
+		if removed > 0 {
+			g.log.Info("old events removed from the history", "events", removed)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// ready says whether dashboards can be served, and why not. Whoever comes before
+// the snapshot is done, or before we know how far the server's log reaches, could
+// not be told what they missed, so they must wait; what fails later only shows.
+func (g *gateway) ready() []wsserver.Check {
+	s := g.reader.Status()
+	at, _ := g.store.Checkpoint()
+	checks := []wsserver.Check{
+		{Name: "snapshot", OK: at.Complete, Required: true, Detail: snapshotDetail(s)},
+		{Name: "stream", OK: s.State == replication.Streaming, Required: s.ServerEnd == 0, Detail: s.Reason},
+		{Name: "lag", OK: s.Lag < lateAfter, Detail: fmt.Sprintf("%v behind the log; fix: look for a long transaction, a slow disk or a busy processor", s.Lag.Round(time.Second))},
+		{Name: "publication", OK: s.Health == nil},
+	}
+	if s.Health != nil {
+		checks[3].Detail = s.Health.Error()
+	}
+	for i := range checks {
+		if checks[i].OK {
+			checks[i].Detail = ""
+		}
+	}
+	return checks
+}
+
+func snapshotDetail(s replication.Status) string {
+	if s.State != replication.Snapshotting {
+		return s.Reason
+	}
+	return fmt.Sprintf("reading %s, %d of about %d rows", s.Snapshot.Table, s.Snapshot.Rows, s.Snapshot.Expected)
+}

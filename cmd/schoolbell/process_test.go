@@ -1,0 +1,139 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// process is the program, running on its own.
+type process struct {
+	t    *testing.T
+	args []string
+	env  []string
+	cmd  *exec.Cmd
+	done chan struct{} // closed when it has ended
+
+	mu     sync.Mutex
+	output bytes.Buffer // guarded by mu: of all its lives
+}
+
+// start runs the program with these arguments until the test ends.
+func start(t *testing.T, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, args: args}
+	p.restart()
+	t.Cleanup(func() {
+		p.kill()
+		if t.Failed() {
+			out := p.text()
+			t.Logf("the program's last words:\n%s", out[max(0, len(out)-8000):])
+		}
+	})
+	return p
+}
+
+// restart runs it again after it has ended.
+func (p *process) restart() {
+	p.t.Helper()
+	p.cmd = exec.Command(os.Args[0], p.args...)
+	p.cmd.Env = append(os.Environ(), mainVariable+"=1")
+	p.cmd.Env = append(p.cmd.Env, p.env...)
+	p.cmd.Stdout, p.cmd.Stderr = p, p
+	require.NoError(p.t, p.cmd.Start())
+	p.done = make(chan struct{})
+	go func(cmd *exec.Cmd, done chan struct{}) {
+		_ = cmd.Wait()
+		close(done)
+	}(p.cmd, p.done)
+}
+
+// Write takes the program's output.
+func (p *process) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.output.Write(b)
+}
+
+func (p *process) text() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.output.String()
+}
+
+// kill ends it as a power cut would.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.done
+}
+
+// stop ends it as an operator would, and answers the exit code.
+func (p *process) stop(within time.Duration) int {
+	p.t.Helper()
+	require.NoError(p.t, p.cmd.Process.Signal(syscall.SIGTERM))
+	return p.wait(within)
+}
+
+// wait answers the exit code.
+func (p *process) wait(within time.Duration) int {
+	p.t.Helper()
+	select {
+	case <-p.done:
+	case <-time.After(within):
+		p.t.Fatalf("the program had not ended after %v:\n%s", within, p.text())
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// freePort is an address that nobody listens on, so that a program can come back
+// to it.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// get fetches a page, again and again until ok likes it.
+func get(t *testing.T, url string, ok func(status int, body string) bool) string {
+	t.Helper()
+	var status int
+	var body string
+	retry := time.NewTicker(20 * time.Millisecond)
+	defer retry.Stop()
+	for range 1500 {
+		if resp, err := http.Get(url); err == nil {
+			b, _ := io.ReadAll(resp.Body)
+			_ = resp.Body.Close()
+			if status, body = resp.StatusCode, string(b); ok(status, body) {
+				return body
+			}
+		}
+		<-retry.C
+	}
+	t.Fatalf("%s: %d %s", url, status, body)
+	return ""
+}
+
+func ready(status int, _ string) bool { return status == http.StatusOK }
+
+// metric reads one number of a metrics page.
+func metric(page, name string) string {
+	for line := range strings.Lines(page) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/schoolbell/schoolbell/cdc"
+	"github.com/schoolbell/schoolbell/router"
+)
+
+// sink is what happens to the log: into the projection and its store, then to the
+// router.
+type sink struct {
+	*gateway
+	fatal chan error // why the store is of no more use; holds one
+}
+
+// Reset takes the database whole.
+func (s *sink) Reset(ctx context.Context, snap *cdc.Snapshot) error {
+	if err := s.projection.Reset(ctx, snap); err != nil {
+		return s.failed(err)
+	}
+	s.router.Start(cdc.Position{LSN: snap.At})
+	close(s.filled)
+	return nil
+}
+
+// Apply takes one transaction. Publishing does not wait for the disk: after a
+// crash the same events come again with the same ids.
+func (s *sink) Apply(ctx context.Context, tx *cdc.Tx) error {
+	began := time.Now()
+	res, err := s.projection.Apply(ctx, tx)
+	if err != nil {
+		return s.failed(err)
+	}
+	s.metrics.Applied(time.Since(began))
+	s.router.Publish(router.Batch{Cursor: cdc.Position{LSN: tx.End}, People: res.People, Events: res.Events})
+	return nil
+}
+
+// Advance notes that nothing of ours happened before at.
+func (s *sink) Advance(at cdc.LSN) {
+	s.projection.Advance(at)
+	s.router.Advance(cdc.Position{LSN: at})
+}
+
+// Sync makes what was applied durable.
+func (s *sink) Sync(ctx context.Context) (cdc.LSN, error) {
+	at, err := s.projection.Sync(ctx)
+	return at, s.failed(err)
+}
+
+// failed lets the gateway end when the store has failed: it takes nothing more,
+// and a new start is the remedy. Any other error is the reader's to retry.
+func (s *sink) failed(err error) error {
+	if err != nil && s.store.Failure() != nil {
+		select {
+		case s.fatal <- err:
+		default:
+		}
+	}
+	return err
+}

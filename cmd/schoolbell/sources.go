@@ -1,0 +1,93 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/schoolbell/schoolbell/metrics"
+)
+
+// info is what the metrics page says of this process once and for all.
+func (g *gateway) info() metrics.Info {
+	b := readBuild()
+	info := metrics.Info{
+		Version: b.Version, Revision: b.Revision, GoVersion: b.Go,
+		Profile: g.profile.Name(), ProfileHash: g.profile.Hash(),
+		Slot: string(g.cfg.Slot), Publication: string(g.cfg.Publication),
+	}
+	for _, t := range g.profile.Tables() {
+		info.Tables = append(info.Tables, t.Schema+"."+t.Name)
+	}
+	return info
+}
+
+// sources is where the metrics page reads what the steps know.
+func (g *gateway) sources() metrics.Sources {
+	return metrics.Sources{
+		Ready: func() bool {
+			for _, check := range g.ready() {
+				if !check.OK {
+					return false
+				}
+			}
+			return true
+		},
+		Replication: g.replicationMetrics,
+		Slot:        g.slotMetrics,
+		Snapshot: func() metrics.Snapshot {
+			p := g.reader.Status().Snapshot
+			return metrics.Snapshot{Rows: p.Rows, Expected: p.Expected, PerSecond: p.PerSecond, Share: p.Share, Done: p.Done}
+		},
+		Projection: func() metrics.Projection {
+			s := g.projection.Stats()
+			return metrics.Projection{Events: words(s.Events), Unchanged: s.Noops}
+		},
+		Router: func() metrics.Router {
+			s := g.router.Stats()
+			return metrics.Router{
+				Subscriptions: s.Subscriptions, Replaying: s.Replaying, Replayed: s.Replayed,
+				Drops: s.Slow, Revoked: s.Revoked, Gaps: s.Gaps, Resumed: s.Resumed, Reset: s.Reset, QueueHigh: s.QueueHigh,
+			}
+		},
+		Store: func() metrics.Store { return metrics.Store{Bytes: g.store.DiskUsage(), Oldest: g.oldest()} },
+	}
+}
+
+func (g *gateway) replicationMetrics() metrics.Replication {
+	s := g.reader.Status()
+	m := metrics.Replication{
+		State: string(s.State), CaughtUp: s.CaughtUp, Problem: s.Health != nil,
+		LagBytes: s.LagBytes, Lag: s.Lag, Transactions: s.Transactions, Reconnects: words(s.Reconnects),
+	}
+	for _, t := range s.Rows {
+		m.Rows = append(m.Rows, metrics.TableRows(t))
+	}
+	return m
+}
+
+func (g *gateway) slotMetrics() metrics.Slot {
+	s := g.reader.Status().Slot
+	return metrics.Slot{
+		Active: s.ActivePID != 0, HeldBytes: s.HeldBytes, WALStatus: s.WALStatus,
+		SafeBytes: max(s.SafeBytes, 0), Limited: !s.Seen.IsZero() && s.SafeBytes >= 0,
+	}
+}
+
+// oldest is when the oldest event that is kept happened.
+func (g *gateway) oldest() time.Time {
+	for e, err := range g.store.Events(g.store.Kept(), g.router.Cursor()) {
+		if err == nil {
+			return e.Time
+		}
+	}
+	return time.Time{}
+}
+
+// words writes the keys as the labels of the metrics page, as fmt would.
+func words[K comparable, V any](m map[K]V) map[string]V {
+	out := make(map[string]V, len(m))
+	for k, v := range m {
+		out[fmt.Sprint(k)] = v
+	}
+	return out
+}
