@@ -19,6 +19,9 @@ type Tx struct {
 	// End is the position after the transaction: where to resume, and what to
 	// confirm. It is known only when Changes has been exhausted without an error.
 	End LSN
+	// More says, from then on, that more of the log has arrived already: the next
+	// transaction will not let itself be waited for.
+	More bool
 }
 
 // Source names where positions come from. Positions of different sources cannot

@@ -195,7 +195,7 @@ func (f *fold) loadReach(id cdc.ID) error {
 	if f.fresh {
 		return nil // no row that gives it to anybody has been read yet
 	}
-	return scan(f.p.store, appendKey(nil, keyAssignmentTutor, id), func(key, _ []byte) error {
+	return f.p.scan(appendKey(nil, keyAssignmentTutor, id), func(key, _ []byte) error {
 		tutor, _, err := cdc.CutKey(key)
 		if err != nil {
 			return err

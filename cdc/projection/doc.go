@@ -13,9 +13,10 @@
 //     one event at most, and a change that changes nothing is nothing.
 //   - The same log gives the same events with the same ids, however often it is
 //     read: ids come from the commit's position, order from first touch.
-//   - One atomic batch per transaction holds the shadow's changes, the events
-//     with their audiences, the counts and the position. A transaction that could
-//     not be stored leaves no trace, in the store or in memory.
+//   - One atomic batch per transaction, or per group of them under load, holds the
+//     shadow's changes, the events with their audiences, the counts and the
+//     position. What a transaction meant is published when its batch is stored. A
+//     transaction that breaks off leaves no trace, in the store or in memory.
 //   - An audience is who may see the event by the end of its transaction.
 //   - The counts equal the SQL definition at every commit.
 //

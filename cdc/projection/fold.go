@@ -60,7 +60,7 @@ func get[T any](f *fold, letter byte, id cdc.ID, read func([]byte) (T, error)) (
 		return record, false, nil
 	}
 	key := appendKey(make([]byte, 0, 16), letter, id)
-	if f.buf, ok, err = f.p.store.Get(key, f.buf[:0]); err != nil || !ok {
+	if f.buf, ok, err = f.p.get(key, f.buf[:0]); err != nil || !ok {
 		return record, false, err
 	}
 	record, err = read(f.buf)
@@ -206,7 +206,7 @@ func (f *fold) truncate(b *profile.Binding) (err error) {
 // touchAll touches every stored row below a prefix whose keys go on with the
 // row's key.
 func touchAll[T any](f *fold, o *overlay[T], letter byte, ids ...cdc.ID) error {
-	return scan(f.p.store, appendKey(nil, letter, ids...), func(key, _ []byte) error {
+	return f.p.scan(appendKey(nil, letter, ids...), func(key, _ []byte) error {
 		id, _, err := cdc.CutKey(key)
 		if err != nil {
 			return err

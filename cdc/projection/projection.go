@@ -22,6 +22,8 @@ type Projection struct {
 	checkpoint shadow.Checkpoint
 	dirty      bool // checkpoint is ahead of the one in the store
 	batch      *shadow.Batch
+	group      group
+	publish    func(Result)
 
 	// mu guards what follows. The applying goroutine alone writes, and only to make
 	// a stored transaction visible; it may read without the lock.
@@ -78,6 +80,7 @@ type Stats struct {
 
 // Result is what one transaction meant.
 type Result struct {
+	Cursor cdc.Position // everything up to here has been applied
 	Events []*cdc.Event
 	// People are those whose role or activity the transaction changed, as they are
 	// now; somebody who was deleted is no longer Active. Their sessions must follow
@@ -85,10 +88,12 @@ type Result struct {
 	People []cdc.Person
 }
 
-// Open loads the projection that the store holds. It answers a *ProfileError when
-// the store was filled under a profile of another meaning.
-func Open(store *shadow.Store, p *profile.Profile) (*Projection, error) {
-	pr := &Projection{store: store, profile: p, batch: store.NewBatch(), bindings: map[uint32]*profile.Binding{}}
+// Open loads the projection that the store holds. What transactions meant will be
+// given to publish, one after the other, in the goroutine that applies them. Open
+// answers a *ProfileError when the store was filled under a profile of another
+// meaning.
+func Open(store *shadow.Store, p *profile.Profile, publish func(Result)) (*Projection, error) {
+	pr := &Projection{store: store, profile: p, publish: publish, batch: store.NewBatch(), group: newGroup(), bindings: map[uint32]*profile.Binding{}}
 	pr.clear()
 	if at, ok := store.Checkpoint(); ok {
 		if at.Profile != p.Hash() {
@@ -121,70 +126,6 @@ func (p *Projection) clear() {
 	p.lookups = nil
 }
 
-// load reads what is kept in memory: people, owners, lookups and counts. Threads
-// stay in the store.
-func (p *Projection) load() error {
-	err := scan(p.store, []byte{keyPerson}, func(key, value []byte) error {
-		id, _, err := cdc.CutKey(key)
-		if err != nil {
-			return err
-		}
-		p.people[id], err = readPerson(id, value)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("people: %w", err)
-	}
-	err = scan(p.store, []byte{keyAssignment}, func(key, value []byte) error {
-		id, _, err := cdc.CutKey(key)
-		if err != nil {
-			return err
-		}
-		a, err := readAssignment(value)
-		p.assignments[id] = a.Teacher
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("assignments: %w", err)
-	}
-	err = scan(p.store, []byte{keyLookup}, func(key, value []byte) error {
-		r := reader{b: key}
-		index, id := int(r.byte()), r.id()
-		if err := r.end(); err != nil {
-			return err
-		}
-		row, err := readLookupRow(value)
-		p.lookup(index).set(id, row)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("lookups: %w", err)
-	}
-	err = scan(p.store, []byte{keyCounts}, func(key, value []byte) error {
-		s, err := readScope(key)
-		if err != nil {
-			return err
-		}
-		p.counts[s], err = readCounts(value)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("counts: %w", err)
-	}
-	err = scan(p.store, []byte{keyAdmin}, func(key, value []byte) error {
-		id, _, err := cdc.CutKey(key)
-		if err != nil {
-			return err
-		}
-		p.admins[id], err = readTurns(value)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("admins: %w", err)
-	}
-	return nil
-}
-
 // lookup answers the lookup table with this number, making those up to it.
 func (p *Projection) lookup(index int) lookup {
 	for len(p.lookups) <= index {
@@ -193,61 +134,46 @@ func (p *Projection) lookup(index int) lookup {
 	return p.lookups[index]
 }
 
-// number reads a count that may be absent.
-func (p *Projection) number(key []byte) (int64, error) {
-	value, ok, err := p.store.Get(key, nil)
-	if err != nil || !ok {
-		return 0, err
-	}
-	r := reader{b: value}
-	n := r.varint()
-	return n, r.end()
-}
+// Checkpoint is how far the projection has come, whether or not that is durable.
+func (p *Projection) Checkpoint() shadow.Checkpoint { return p.checkpoint }
 
-// scan calls f for each pair below prefix, with the prefix cut from the key.
-func scan(store *shadow.Store, prefix []byte, f func(key, value []byte) error) error {
-	for pair, err := range store.Scan(prefix) {
-		if err != nil {
-			return err
-		}
-		if err := f(pair.Key[len(prefix):], pair.Value); err != nil {
-			return err
-		}
+// Apply folds one transaction. What it meant is given to publish when it is
+// stored: at once, or together with the transactions that have already arrived
+// behind it. After an error nothing of the transaction has happened, and it may be
+// applied again.
+func (p *Projection) Apply(_ context.Context, tx *cdc.Tx) error {
+	if err := p.applyTx(tx); err != nil {
+		return fmt.Errorf("transaction at %v: %w", tx.Commit, err)
 	}
 	return nil
 }
 
-// Checkpoint is how far the projection has come, whether or not that is durable.
-func (p *Projection) Checkpoint() shadow.Checkpoint { return p.checkpoint }
-
-// Apply folds one transaction and stores it, in one atomic batch, which is not
-// yet durable: Sync makes it so. After an error nothing of the transaction has
-// happened, and it may be applied again.
-func (p *Projection) Apply(ctx context.Context, tx *cdc.Tx) (Result, error) {
+func (p *Projection) applyTx(tx *cdc.Tx) error {
 	p.fold.reset()
 	for change, err := range tx.Changes {
 		if err != nil {
-			return Result{}, fmt.Errorf("transaction at %v: %w", tx.Commit, err)
+			return err
 		}
 		if err := p.fold.change(change); err != nil {
-			return Result{}, fmt.Errorf("transaction at %v: %w", tx.Commit, err)
+			return err
 		}
 	}
 	if err := p.fold.settle(); err != nil {
-		return Result{}, fmt.Errorf("transaction at %v: %w", tx.Commit, err)
+		return err
 	}
 	p.fold.noteAdmins(tx.Commit)
-	res := Result{
+	meant := Result{
+		Cursor: cdc.Position{LSN: tx.End},
 		Events: p.fold.events(tx.Commit, tx.CommitTime),
 		People: p.fold.changedRights(),
 	}
 	at := p.checkpoint
 	at.Applied = tx.End
-	if err := p.commit(at, res.Events); err != nil {
-		return Result{}, fmt.Errorf("store transaction at %v: %w", tx.Commit, err)
+	if err := p.keep(at, meant, tx.More); err != nil {
+		return err
 	}
-	p.count(res.Events)
-	return res, nil
+	p.count(meant.Events)
+	return nil
 }
 
 func (p *Projection) count(events []*cdc.Event) {
@@ -258,25 +184,91 @@ func (p *Projection) count(events []*cdc.Event) {
 	}
 }
 
-// commit stores the settled fold and then makes it visible in memory.
-func (p *Projection) commit(at shadow.Checkpoint, events []*cdc.Event) error {
-	if at.Complete && p.fold.empty() && len(events) == 0 {
-		p.checkpoint, p.dirty = at, true // nothing to keep but the position: the next Sync writes it
+// keep stores the settled fold, or adds it to the group, and makes it visible in
+// memory.
+//
+// A transaction that changes rights stands alone: whoever finds new rights in
+// memory must find everything before them published.
+func (p *Projection) keep(at shadow.Checkpoint, meant Result, more bool) error {
+	if p.fold.empty() { // nothing to keep but the position
+		p.checkpoint, p.dirty = at, true
+		if p.group.isEmpty() {
+			p.publish(meant)
+			return nil
+		}
+		p.group.meant = append(p.group.meant, meant)
+		return p.flushUnless(more)
+	}
+	alone := len(meant.People) > 0
+	if alone {
+		if err := p.flush(); err != nil {
+			return err
+		}
+	}
+	if p.group.isEmpty() && (alone || !more) {
+		batch := p.newBatch()
+		p.fold.store(batch)
+		if err := p.commit(batch, at, meant.Events); err != nil {
+			return err
+		}
+		p.reveal()
+		p.publish(meant)
+		return nil
+	}
+	p.fold.store(&p.group)
+	p.group.meant = append(p.group.meant, meant)
+	p.checkpoint, p.dirty = at, true
+	p.reveal()
+	return p.flushUnless(more)
+}
+
+// reveal makes the fold visible in memory.
+func (p *Projection) reveal() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fold.publish()
+}
+
+// flushUnless stores the group when nothing has arrived behind it, or it is large.
+func (p *Projection) flushUnless(more bool) error {
+	if more && !p.group.isLarge() {
+		return nil
+	}
+	return p.flush()
+}
+
+// flush stores the group, in one batch, and publishes what it meant.
+func (p *Projection) flush() error {
+	if p.group.isEmpty() {
 		return nil
 	}
 	batch := p.newBatch()
-	p.fold.store(batch)
+	p.group.store(batch)
+	var events []*cdc.Event
+	for _, m := range p.group.meant {
+		events = append(events, m.Events...)
+	}
+	if err := p.commit(batch, p.checkpoint, events); err != nil {
+		return err
+	}
+	meant := p.group.meant
+	p.group.reset()
+	for _, m := range meant {
+		p.publish(m)
+	}
+	return nil
+}
+
+// commit stores a batch with the events and the position that belong to it.
+func (p *Projection) commit(batch *shadow.Batch, at shadow.Checkpoint, events []*cdc.Event) error {
 	for _, e := range events {
 		batch.Append(e)
 	}
 	batch.SetCheckpoint(at)
 	if err := batch.Commit(); err != nil {
-		return err
+		return fmt.Errorf("store: %w", err)
 	}
 	p.checkpoint, p.dirty = at, false
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.fold.publish()
 	return nil
 }
 
@@ -301,13 +293,13 @@ func (p *Projection) Advance(at cdc.LSN) {
 
 // Sync makes everything that was applied durable and answers up to where.
 func (p *Projection) Sync(context.Context) (cdc.LSN, error) {
+	if err := p.flush(); err != nil {
+		return 0, err
+	}
 	if p.dirty {
-		batch := p.newBatch()
-		batch.SetCheckpoint(p.checkpoint)
-		if err := batch.Commit(); err != nil {
-			return 0, fmt.Errorf("store position %v: %w", p.checkpoint.Applied, err)
+		if err := p.commit(p.newBatch(), p.checkpoint, nil); err != nil {
+			return 0, err
 		}
-		p.dirty = false
 	}
 	if err := p.store.Sync(); err != nil {
 		return 0, fmt.Errorf("make position %v durable: %w", p.checkpoint.Applied, err)

@@ -1,6 +1,7 @@
 package projection_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,9 +23,10 @@ type gateway struct {
 		require.TestingT
 		Helper()
 	}
-	dir     string
-	profile *profile.Profile
-	store   *shadow.Store
+	dir       string
+	profile   *profile.Profile
+	store     *shadow.Store
+	published []projection.Result
 	*projection.Projection
 }
 
@@ -46,7 +48,7 @@ func (g *gateway) open() {
 	var err error
 	g.store, err = shadow.Open(g.dir, shadow.Config{})
 	require.NoError(g.t, err)
-	g.Projection, err = projection.Open(g.store, g.profile)
+	g.Projection, err = projection.Open(g.store, g.profile, func(r projection.Result) { g.published = append(g.published, r) })
 	require.NoError(g.t, err)
 }
 
@@ -110,6 +112,7 @@ func TestEventsAreNetDifferencesAndCountsEqualTheDefinitionAtEveryCommit(t *test
 		require.NoError(rt, g.Reset(t.Context(), l.snapshot(tabs, 5)))
 		checkCounts(rt, g, l.rows)
 
+		var want []expected
 		for commit := cdc.LSN(10); commit < 10+10*cdc.LSN(rapid.IntRange(1, 12).Draw(rt, "transactions")); commit += 10 {
 			before := l.clone()
 			for range rapid.IntRange(0, 6).Draw(rt, "changes") {
@@ -119,24 +122,18 @@ func TestEventsAreNetDifferencesAndCountsEqualTheDefinitionAtEveryCommit(t *test
 			if rapid.IntRange(0, 5).Draw(rt, "cut") == 0 {
 				checkNoTrace(rt, g, before, tx)
 			}
-			res, err := g.Apply(t.Context(), tx)
-			require.NoError(rt, err)
-
-			var got []string
-			for i, e := range res.Events {
-				require.Equal(rt, cdc.Position{LSN: commit, Index: uint32(i) + 1}, e.Position)
-				require.Equal(rt, tx.CommitTime, e.Time)
-				got = append(got, line(rt, e))
-			}
-			require.True(rt, slices.IsSortedFunc(res.Events, byStage), "created, then submissions and grades, then closed")
-			slices.Sort(got)
-			require.Equal(rt, before.expected(l.rows), got)
+			tx.More = rapid.Bool().Draw(rt, "more has arrived")
+			require.NoError(rt, g.Apply(t.Context(), tx))
+			want = append(want, expected{tx, before.expected(l.rows)})
 			checkCounts(rt, g, l.rows)
-
+			if !tx.More {
+				want = checkPublished(rt, g, want)
+			}
 			if rapid.IntRange(0, 4).Draw(rt, "restart") == 0 {
 				at, err := g.Sync(t.Context())
 				require.NoError(rt, err)
 				require.Equal(rt, tx.End, at)
+				want = checkPublished(rt, g, want)
 				g.close()
 				g.open()
 				require.Equal(rt, tx.End, g.Checkpoint().Applied)
@@ -144,6 +141,40 @@ func TestEventsAreNetDifferencesAndCountsEqualTheDefinitionAtEveryCommit(t *test
 			}
 		}
 	})
+}
+
+// expected is what a transaction that was applied must mean.
+type expected struct {
+	tx     *cdc.Tx
+	events []string
+}
+
+// checkPublished compares everything that was published with everything that was
+// applied, and with the history.
+func checkPublished(t require.TestingT, g *gateway, want []expected) []expected {
+	require.Len(t, g.published, len(want))
+	for i, w := range want {
+		res := g.published[i]
+		require.Equal(t, cdc.Position{LSN: w.tx.End}, res.Cursor)
+		var got []string
+		for n, e := range res.Events {
+			require.Equal(t, cdc.Position{LSN: w.tx.Commit, Index: uint32(n) + 1}, e.Position)
+			require.Equal(t, w.tx.CommitTime, e.Time)
+			got = append(got, line(t, e))
+		}
+		require.True(t, slices.IsSortedFunc(res.Events, byStage), "created, then submissions and grades, then closed")
+		slices.Sort(got)
+		require.Equal(t, w.events, got)
+
+		var stored []*cdc.Event
+		for e, err := range g.store.Events(cdc.Position{LSN: w.tx.Commit}, cdc.Position{LSN: w.tx.End}) {
+			require.NoError(t, err)
+			stored = append(stored, e)
+		}
+		require.Equal(t, res.Events, stored)
+	}
+	g.published = nil
+	return nil
 }
 
 func byStage(a, b *cdc.Event) int {
@@ -178,8 +209,7 @@ func checkNoTrace(t require.TestingT, g *gateway, before rows, tx *cdc.Tx) {
 		}
 		yield(nil, errCut)
 	}
-	_, err := g.Apply(nil, &broken) //nolint:staticcheck // Apply does not wait for anything
-	require.ErrorIs(t, err, errCut)
+	require.ErrorIs(t, g.Apply(context.Background(), &broken), errCut)
 	require.Equal(t, at, g.Checkpoint())
 	checkCounts(t, g, before)
 }

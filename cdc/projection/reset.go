@@ -16,6 +16,9 @@ const snapshotBatch = 10_000
 // before us is not news. It is durable when it returns. Until then the shadow says
 // that a snapshot is under way, and whoever opens it must begin again.
 func (p *Projection) Reset(ctx context.Context, snap *cdc.Snapshot) error {
+	if err := p.flush(); err != nil {
+		return err
+	}
 	at := shadow.Checkpoint{Profile: p.profile.Hash()}
 	at.Source, at.Applied = snap.Source, snap.At
 	if err := p.empty(at); err != nil {
@@ -59,6 +62,7 @@ func (p *Projection) empty(at shadow.Checkpoint) error {
 	if err := batch.Commit(); err != nil {
 		return err
 	}
+	p.group.reset()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.clear()
@@ -74,14 +78,10 @@ func (p *Projection) storeRows(at shadow.Checkpoint) error {
 	}
 	batch := p.newBatch()
 	p.fold.store(batch)
-	batch.SetCheckpoint(at)
-	if err := batch.Commit(); err != nil {
-		return fmt.Errorf("store the snapshot: %w", err)
+	if err := p.commit(batch, at, nil); err != nil {
+		return fmt.Errorf("snapshot: %w", err)
 	}
-	p.checkpoint = at
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.fold.publish()
+	p.reveal()
 	p.fold.reset()
 	return nil
 }

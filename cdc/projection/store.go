@@ -5,20 +5,30 @@ import (
 	"maps"
 
 	"github.com/schoolbell/schoolbell/cdc"
-	"github.com/schoolbell/schoolbell/cdc/shadow"
 )
 
-// store writes what changed into the batch.
-func (f *fold) store(b *shadow.Batch) {
-	put(b, keyPerson, f.people.rows, appendPerson, nil)
-	put(b, keyAssignment, f.assignments.rows, appendAssignment, nil)
-	put(b, keyGiven, f.given.rows, appendGiven, func(g given, row cdc.ID, write func(letter byte, ids ...cdc.ID)) {
-		write(keyStudentGiven, g.student, row)
-	})
-	put(b, keyThread, f.threads.rows, appendThread, func(t thread, row cdc.ID, write func(letter byte, ids ...cdc.ID)) {
-		write(keyStudentThread, t.student, row)
-		write(keyAssignThread, t.assignment, row)
-	})
+// writer takes what a fold changed: a batch, or the group before it.
+type writer interface {
+	Set(key, value []byte)
+	Delete(key []byte)
+}
+
+// index is a second key under which rows stand: a letter, one of the record's ids,
+// the row.
+type index[T any] struct {
+	letter byte
+	id     func(T) cdc.ID
+}
+
+// store writes what changed.
+func (f *fold) store(b writer) {
+	put(b, keyPerson, f.people.rows, appendPerson)
+	put(b, keyAssignment, f.assignments.rows, appendAssignment)
+	put(b, keyGiven, f.given.rows, appendGiven,
+		index[given]{keyStudentGiven, func(g given) cdc.ID { return g.student }})
+	put(b, keyThread, f.threads.rows, appendThread,
+		index[thread]{keyStudentThread, func(t thread) cdc.ID { return t.student }},
+		index[thread]{keyAssignThread, func(t thread) cdc.ID { return t.assignment }})
 	for i, l := range f.lookups {
 		for _, r := range l.rows {
 			key := r.key.AppendKey([]byte{keyLookup, byte(i)})
@@ -48,7 +58,7 @@ func (f *fold) store(b *shadow.Batch) {
 }
 
 // setNumber stores a number that changed; zero needs no entry.
-func setNumber(b *shadow.Batch, key []byte, t tally) {
+func setNumber(b writer, key []byte, t tally) {
 	switch {
 	case t.was == t.now:
 	case t.now == 0:
@@ -58,27 +68,26 @@ func setNumber(b *shadow.Batch, key []byte, t tally) {
 	}
 }
 
-// put writes the rows that changed, and their index entries: indexed calls write
-// for each key that a record stands under.
-func put[T comparable](b *shadow.Batch, letter byte, rows []*touched[T], encode func([]byte, T) []byte,
-	indexed func(record T, row cdc.ID, write func(letter byte, ids ...cdc.ID)),
-) {
+// put writes the rows that changed, and their index entries where those did.
+func put[T comparable](b writer, letter byte, rows []*touched[T], encode func([]byte, T) []byte, indexes ...index[T]) {
 	var key, value []byte
 	for _, r := range rows {
 		if r.existed == r.exists && r.was == r.now {
 			continue
 		}
-		if indexed != nil && r.existed {
-			indexed(r.was, r.key, func(letter byte, ids ...cdc.ID) {
-				key = appendKey(key[:0], letter, ids...)
+		for _, i := range indexes {
+			was, now := i.id(r.was), i.id(r.now)
+			if r.existed && r.exists && was == now {
+				continue
+			}
+			if r.existed {
+				key = appendKey(key[:0], i.letter, was, r.key)
 				b.Delete(key)
-			})
-		}
-		if indexed != nil && r.exists {
-			indexed(r.now, r.key, func(letter byte, ids ...cdc.ID) {
-				key = appendKey(key[:0], letter, ids...)
+			}
+			if r.exists {
+				key = appendKey(key[:0], i.letter, now, r.key)
 				b.Set(key, nil)
-			})
+			}
 		}
 		key = appendKey(key[:0], letter, r.key)
 		if r.exists {

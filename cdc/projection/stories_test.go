@@ -1,6 +1,7 @@
 package projection_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -32,8 +33,10 @@ func classroom(t *testing.T) (*gateway, *lms, tables) {
 
 func apply(t *testing.T, g *gateway, tx *cdc.Tx) projection.Result {
 	t.Helper()
-	res, err := g.Apply(t.Context(), tx)
-	require.NoError(t, err)
+	require.NoError(t, g.Apply(t.Context(), tx))
+	require.Len(t, g.published, 1)
+	res := g.published[0]
+	g.published = nil
 	return res
 }
 
@@ -159,7 +162,7 @@ func TestAProfileOfAnotherMeaningIsRefused(t *testing.T) {
 	g, _, _ := classroom(t)
 	p, err := profile.Parse("mine.yaml", []byte("profile: mine\nextends: django\nassignment: {closed: {status: archived}}\n"))
 	require.NoError(t, err)
-	_, err = projection.Open(g.store, p)
+	_, err = projection.Open(g.store, p, func(projection.Result) {})
 	require.ErrorContains(t, err, `filled under another version of profile "mine"`)
 }
 
@@ -189,9 +192,62 @@ func TestASnapshotThatBreaksOffLeavesASayingSo(t *testing.T) {
 	checkCounts(t, g, l.rows)
 }
 
+func TestAGroupIsPublishedWhenItIsStoredAndRightsStandAlone(t *testing.T) {
+	g, l, tabs := classroom(t)
+	send := func(commit cdc.LSN) {
+		t.Helper()
+		tx := l.tx(commit)
+		tx.More = true
+		require.NoError(t, g.Apply(t.Context(), tx))
+	}
+	grade := func(commit cdc.LSN, grade string) {
+		t.Helper()
+		s := l.submissions[20]
+		s.grade = grade
+		set(l, tabs.submissions, l.submissions, 20, s)
+		send(commit)
+	}
+	grade(10, "1")
+	grade(20, "2")
+	require.Empty(t, g.published, "more has arrived: it waits")
+	admin := l.users[3]
+	admin.active = false
+	set(l, tabs.users, l.users, 3, admin)
+	send(30)
+	require.Len(t, g.published, 3, "rights change when everything before them is out")
+	grade(40, "3")
+	require.Len(t, g.published, 3)
+
+	at, err := g.Sync(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, cdc.LSN(41), at)
+	require.Len(t, g.published, 4)
+	for i, n := range []int{1, 1, 0, 1} {
+		require.Len(t, g.published[i].Events, n)
+	}
+}
+
+func TestALargeGroupDoesNotWait(t *testing.T) {
+	g, l, tabs := classroom(t)
+	for i := range 1000 {
+		s := l.submissions[20]
+		s.grade = strconv.Itoa(i)
+		set(l, tabs.submissions, l.submissions, 20, s)
+		tx := l.tx(cdc.LSN(10 + 10*i))
+		tx.More = true
+		require.NoError(t, g.Apply(t.Context(), tx))
+	}
+	require.GreaterOrEqual(t, len(g.published), 700)
+}
+
 // One-row transactions, as a busy LMS commits them: a submission is handed in or
 // graded, which is an event for three people.
 func BenchmarkApply(b *testing.B) {
+	b.Run("one by one", func(b *testing.B) { benchmarkApply(b, false) })
+	b.Run("in groups", func(b *testing.B) { benchmarkApply(b, true) })
+}
+
+func benchmarkApply(b *testing.B, more bool) {
 	l, tabs := newLMS(), newTables()
 	set(l, tabs.users, l.users, 1, user{email: "t@x", role: "teacher", active: true})
 	set(l, tabs.users, l.users, 2, user{email: "u@x", role: "tutor", active: true})
@@ -218,16 +274,16 @@ func BenchmarkApply(b *testing.B) {
 		id := students + (n*7919)%(100*students)
 		s := submission{assignment: id / students, student: 100 + id%students, submittedAt: times[n/(100*students)%2]}
 		change := cdc.Change{Op: cdc.Update, Table: tabs.submissions, New: s.values(id)}
-		tx := &cdc.Tx{Commit: commit}
+		tx := &cdc.Tx{Commit: commit, More: more}
 		tx.Changes = func(yield func(*cdc.Change, error) bool) { yield(&change, nil); tx.End = commit + 1 }
-		res, err := g.Apply(b.Context(), tx)
-		if err != nil || len(res.Events) != 1 {
-			b.Fatal(len(res.Events), err)
+		if err := g.Apply(b.Context(), tx); err != nil {
+			b.Fatal(err)
 		}
 		if n%1000 == 999 {
 			if _, err := g.Sync(b.Context()); err != nil {
 				b.Fatal(err)
 			}
+			g.published = nil
 		}
 		n++
 		commit += 10

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/schoolbell/schoolbell/cdc"
+	"github.com/schoolbell/schoolbell/cdc/projection"
 	"github.com/schoolbell/schoolbell/router"
 )
 
@@ -25,17 +26,20 @@ func (s *sink) Reset(ctx context.Context, snap *cdc.Snapshot) error {
 	return nil
 }
 
-// Apply takes one transaction. Publishing does not wait for the disk: after a
-// crash the same events come again with the same ids.
+// Apply takes one transaction.
 func (s *sink) Apply(ctx context.Context, tx *cdc.Tx) error {
 	began := time.Now()
-	res, err := s.projection.Apply(ctx, tx)
-	if err != nil {
+	if err := s.projection.Apply(ctx, tx); err != nil {
 		return s.failed(err)
 	}
 	s.metrics.Applied(time.Since(began))
-	s.router.Publish(router.Batch{Cursor: cdc.Position{LSN: tx.End}, People: res.People, Events: res.Events})
 	return nil
+}
+
+// publish gives the router what a stored transaction meant. That does not wait for
+// the disk: after a crash the same events come again with the same ids.
+func (g *gateway) publish(meant projection.Result) {
+	g.router.Publish(router.Batch{Cursor: meant.Cursor, People: meant.People, Events: meant.Events})
 }
 
 // Advance notes that nothing of ours happened before at.

@@ -1,0 +1,107 @@
+package projection
+
+import (
+	"fmt"
+
+	"github.com/schoolbell/schoolbell/cdc"
+)
+
+// load reads what is kept in memory: people, owners, lookups and counts. Threads
+// stay in the store.
+func (p *Projection) load() error {
+	err := p.scan([]byte{keyPerson}, func(key, value []byte) error {
+		id, _, err := cdc.CutKey(key)
+		if err != nil {
+			return err
+		}
+		p.people[id], err = readPerson(id, value)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("people: %w", err)
+	}
+	err = p.scan([]byte{keyAssignment}, func(key, value []byte) error {
+		id, _, err := cdc.CutKey(key)
+		if err != nil {
+			return err
+		}
+		a, err := readAssignment(value)
+		p.assignments[id] = a.Teacher
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("assignments: %w", err)
+	}
+	err = p.scan([]byte{keyLookup}, func(key, value []byte) error {
+		r := reader{b: key}
+		index, id := int(r.byte()), r.id()
+		if err := r.end(); err != nil {
+			return err
+		}
+		row, err := readLookupRow(value)
+		p.lookup(index).set(id, row)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("lookups: %w", err)
+	}
+	err = p.scan([]byte{keyCounts}, func(key, value []byte) error {
+		s, err := readScope(key)
+		if err != nil {
+			return err
+		}
+		p.counts[s], err = readCounts(value)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("counts: %w", err)
+	}
+	err = p.scan([]byte{keyAdmin}, func(key, value []byte) error {
+		id, _, err := cdc.CutKey(key)
+		if err != nil {
+			return err
+		}
+		p.admins[id], err = readTurns(value)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("admins: %w", err)
+	}
+	return nil
+}
+
+// get reads a value, of the group first: it is newer than the store's.
+func (p *Projection) get(key, dst []byte) (value []byte, ok bool, err error) {
+	if value, known := p.group.get(key); known {
+		return append(dst[:0], value...), value != nil, nil
+	}
+	return p.store.Get(key, dst)
+}
+
+// number reads a count that may be absent.
+func (p *Projection) number(key []byte) (int64, error) {
+	value, ok, err := p.get(key, nil)
+	if err != nil || !ok {
+		return 0, err
+	}
+	r := reader{b: value}
+	n := r.varint()
+	return n, r.end()
+}
+
+// scan calls f for each pair below prefix, with the prefix cut from the key. What
+// is in the group is stored first.
+func (p *Projection) scan(prefix []byte, f func(key, value []byte) error) error {
+	if err := p.flush(); err != nil {
+		return err
+	}
+	for pair, err := range p.store.Scan(prefix) {
+		if err != nil {
+			return err
+		}
+		if err := f(pair.Key[len(prefix):], pair.Value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
