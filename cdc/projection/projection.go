@@ -284,8 +284,10 @@ func (p *Projection) newBatch() *shadow.Batch {
 	return p.batch
 }
 
-// Advance notes that nothing of ours happened before at.
+// Advance notes that nothing of ours happened before at, and stores the group. If
+// that fails, the next Sync says so: a store that failed stays so.
 func (p *Projection) Advance(at cdc.LSN) {
+	_ = p.flush()
 	if at > p.checkpoint.Applied {
 		p.checkpoint.Applied, p.dirty = at, true
 	}

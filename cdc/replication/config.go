@@ -20,8 +20,9 @@ type Sink interface {
 	// returns. After nil the transaction is applied, but maybe not yet durable.
 	// After an error nothing of it is, and it comes again.
 	Apply(ctx context.Context, tx *cdc.Tx) error
-	// Advance says that nothing of ours happened before at. It is called often and
-	// has to be cheap.
+	// Advance says that nothing of ours happened before at, and that nothing has
+	// arrived behind the transactions that were applied: they need not wait for more
+	// any longer. It is called often and has to be cheap.
 	Advance(at cdc.LSN)
 	// Sync makes durable what was applied and the position of the last Advance, and
 	// answers up to where everything is durable. What it answers is confirmed: after

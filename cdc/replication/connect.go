@@ -21,6 +21,7 @@ import (
 type conn struct {
 	*pgconn.PgConn
 	in      *input
+	buffer  *bufio.Reader
 	version int // server_version_num / 10000
 }
 
@@ -81,7 +82,8 @@ func connect(ctx context.Context, cfg Config, why purpose) (*conn, error) {
 	c := &conn{}
 	pc.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
 		c.in = &input{r: r}
-		return pgproto3.NewFrontend(bufio.NewReaderSize(c.in, inputSize), w)
+		c.buffer = bufio.NewReaderSize(c.in, inputSize)
+		return pgproto3.NewFrontend(c.buffer, w)
 	}
 	c.PgConn, err = pgconn.ConnectConfig(ctx, pc)
 	if err != nil {
@@ -109,6 +111,9 @@ func (c *conn) settle(ctx context.Context) error {
 	c.version = num / 10000
 	return err
 }
+
+// more reports whether something has arrived that was not received yet.
+func (c *conn) more() bool { return c.buffer.Buffered() > 0 || c.Frontend().ReadBufferLen() > 0 }
 
 // close says goodbye, also when ctx has ended.
 func (c *conn) close(ctx context.Context) {

@@ -41,7 +41,8 @@ func (r *Reader) loop(ctx context.Context, s *stream, sink Sink) error {
 			}
 		case what == keepalive:
 			// It came after all data before its position, and no transaction is open.
-			r.advance(s, sink, cdc.LSN(s.alive.ServerWALEnd))
+			// It also says that nothing waits behind what was applied.
+			r.advance(s, sink, max(cdc.LSN(s.alive.ServerWALEnd), r.at.handed))
 		}
 		if what != logData {
 			r.board.quiet(s.now)
@@ -95,7 +96,7 @@ func (r *Reader) apply(ctx context.Context, s *stream, sink Sink) error {
 }
 
 func (r *Reader) advance(s *stream, sink Sink, to cdc.LSN) {
-	if to > r.at.handed {
+	if to >= r.at.handed {
 		sink.Advance(to)
 		r.at.handed = to
 		raise(&r.board.applied, to)

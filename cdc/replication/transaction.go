@@ -36,7 +36,8 @@ func (s *stream) begin() (bool, error) {
 	case *pgoutput.Begin:
 		s.open = true
 		s.first, s.failed, s.truncated = nil, nil, nil
-		s.tx.XID, s.tx.Commit, s.tx.CommitTime, s.tx.End = m.XID, m.FinalLSN, m.CommitTime, 0
+		s.tx.XID, s.tx.Commit, s.tx.CommitTime = m.XID, m.FinalLSN, m.CommitTime
+		s.tx.End, s.tx.More = 0, false
 		return true, nil
 	case *pgoutput.Relation:
 		s.describe(m)
@@ -116,7 +117,7 @@ func (s *stream) change(ctx context.Context) (*cdc.Change, error) {
 			if m.CommitLSN != s.tx.Commit || m.EndLSN <= m.CommitLSN {
 				return nil, &protocolError{fmt.Errorf("the transaction at %v ends with a commit at %v, ending at %v", s.tx.Commit, m.CommitLSN, m.EndLSN)}
 			}
-			s.open, s.tx.End = false, m.EndLSN
+			s.open, s.tx.End, s.tx.More = false, m.EndLSN, s.conn.more()
 			return nil, nil
 		case *pgoutput.Type, *pgoutput.Origin, *pgoutput.LogicalMessage:
 		default:
