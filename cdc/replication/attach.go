@@ -93,12 +93,8 @@ func (r *Reader) resume(c *conn, source cdc.Source, slot *slot, current cdc.LSN)
 	if err := compare(slot, r.cfg.Slot, source, r.source, current, r.at.durable); err != nil {
 		return err
 	}
-	found := slot.check(c, r.cfg.Slot)
-	if err := problems(found); err != nil {
+	if err := problems(slot.check(c, r.cfg.Slot)); err != nil {
 		return err
-	}
-	if slot.activePID != 0 {
-		return slot.inUse(r.cfg.Slot)
 	}
 	raise(&r.board.confirmed, slot.confirmed)
 	return nil

@@ -16,7 +16,6 @@ type publication struct {
 	allTables bool
 	schemas   []string // published whole
 	actions   []string // of insert, update, delete and truncate, those it leaves out
-	viaRoot   bool
 	tables    map[uint32]published
 }
 

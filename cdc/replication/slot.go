@@ -130,6 +130,8 @@ func compare(s *slot, name string, now, was cdc.Source, current, durable cdc.LSN
 		e.Setting, e.Got, e.Want = "replication slot "+name, "missing", "kept: our data directory follows it"
 	case s.walStatus == "lost":
 		return s.lost(name)
+	case s.activePID != 0:
+		return s.inUse(name) // and what it confirms may still change
 	case s.confirmed > durable:
 		e.Setting, e.Got = "replication slot "+name, "confirmed up to "+s.confirmed.String()
 		e.Want = "at most " + durable.String() + ", up to which our data directory goes: somebody else read the slot, or the directory was restored from a backup"

@@ -77,11 +77,14 @@ func (s *snapshotReader) expect(ctx context.Context) error {
 		}
 		n := t.estimate
 		if n <= 0 {
-			counted, err := s.conn.value(ctx, "SELECT count(*) FROM ONLY "+qualified(t.spec.Schema, t.spec.Name))
+			err := s.locking(ctx, func() error {
+				counted, err := s.conn.value(ctx, "SELECT count(*) FROM ONLY "+qualified(t.spec.Schema, t.spec.Name))
+				n = row{[]byte(counted)}.int(0)
+				return err
+			})
 			if err != nil {
 				return fmt.Errorf("count the rows of %v: %w", t, err)
 			}
-			n = row{[]byte(counted)}.int(0)
 		}
 		all += n
 	}
@@ -98,10 +101,13 @@ func (s *snapshotReader) yield(ctx context.Context, yield func(cdc.Row, error) b
 	s.begun = true
 	for _, t := range s.tables {
 		s.board.reading(t.String())
-		more, err := s.read(ctx, t, yield)
-		if err == nil && more {
-			err = s.unchanged(ctx, t)
-		}
+		more := false
+		err := s.locking(ctx, func() (err error) {
+			if more, err = s.read(ctx, t, yield); more {
+				err = s.unchanged(ctx, t)
+			}
+			return err
+		})
 		if err != nil {
 			s.failed = fmt.Errorf("read table %v in the snapshot: %w", t, err)
 			yield(cdc.Row{}, s.failed)
@@ -118,6 +124,19 @@ func (s *snapshotReader) yield(ctx context.Context, yield func(cdc.Row, error) b
 		return
 	}
 	s.done = true
+}
+
+// locking gives back the locks that reading took: an upgrade of the LMS that alters
+// a table waits for us no longer than that table is being read.
+func (s *snapshotReader) locking(ctx context.Context, read func() error) error {
+	if _, err := s.conn.query(ctx, "SAVEPOINT unlocked"); err != nil {
+		return err
+	}
+	if err := read(); err != nil || s.conn.IsBusy() {
+		return err // or the sink wants no more: the connection closes
+	}
+	_, err := s.conn.query(ctx, "ROLLBACK TO unlocked; RELEASE unlocked")
+	return err
 }
 
 // read yields the rows of one table; false: the sink wants no more.

@@ -186,16 +186,22 @@ func (s *stream) silence(ctx context.Context) error {
 
 // syncDue reports whether it is time to make durable what the sink was given: at
 // once when the server asks or a status is due anyway, at most every syncEvery under
-// load, and when nothing has come for syncIdle.
+// load, of others too, and when nothing has come for syncIdle.
 func (s *stream) syncDue() bool {
 	switch {
 	case s.asked, !s.now.Before(s.reportAt):
 		return s.at.handed > s.at.durable
 	case s.unsynced:
 		return s.now.Sub(s.syncedAt) >= s.syncEvery || s.now.Sub(s.appliedAt) >= s.syncIdle
+	case s.at.handed > s.at.durable+holdAtMost: // others write, and ours are quiet
+		return s.now.Sub(s.syncedAt) >= s.syncEvery
 	}
 	return false
 }
+
+// holdAtMost is how much log of others we let the server keep for us before the next
+// status is due anyway.
+const holdAtMost = 1 << 20
 
 // reportDue reports whether the server waits for a status or may soon miss it.
 func (s *stream) reportDue() bool { return s.asked || !s.now.Before(s.reportAt) }

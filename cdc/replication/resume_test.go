@@ -1,0 +1,184 @@
+package replication_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pglogrepl"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+
+	"github.com/schoolbell/schoolbell/cdc"
+	"github.com/schoolbell/schoolbell/cdc/replication"
+)
+
+func TestALogThatDoesNotContinueWhereTheSinkStandsIsRefused(t *testing.T) {
+	s := newSchool(t)
+	k := newSink()
+	r, stop := s.run(t, k, cdc.Checkpoint{})
+	until(t, "the stream", streaming(r))
+	s.agree(t, k)
+	require.NoError(t, stop())
+	good := k.checkpoint()
+	afresh := "stop schoolbell, remove its data directory, run SELECT pg_drop_replication_slot('" + s.cfg.Slot + "') and start afresh; events in between are not delivered"
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // what should be refused may be accepted
+	defer cancel()
+	for _, c := range []struct {
+		name, want string
+		change     func(*cdc.Checkpoint)
+	}{
+		{"another server", "server is another one (system identifier " + good.Source.System + "), want the one our data directory belongs to (7); fix: correct the database URL, or, if the server was replaced, " + afresh,
+			func(c *cdc.Checkpoint) { c.Source.System = "7" }},
+		{"another database", `database is "` + good.Source.Database + `", want "x", which our data directory belongs to; fix: correct the database URL, or ` + afresh,
+			func(c *cdc.Checkpoint) { c.Source.Database = "x" }},
+		{"another slot", `slot name is "` + s.cfg.Slot + `", want "x", which our data directory belongs to; fix: configure slot x, or ` + afresh,
+			func(c *cdc.Checkpoint) { c.Source.Slot = "x" }},
+		{"another timeline", "server's timeline is 1, want 9: the server was restored or failed over; fix: " + afresh,
+			func(c *cdc.Checkpoint) { c.Source.Timeline = 9 }},
+		{"a log that ends before", ", want at least FF/0, which we have read: the server was restored from a backup; fix: " + afresh,
+			func(c *cdc.Checkpoint) { c.Applied = 0xff << 32 }},
+		{"an old data directory", "replication slot " + s.cfg.Slot + " is confirmed up to " + good.Applied.String() + ", want at most 0/1, up to which our data directory goes: somebody else read the slot, or the directory was restored from a backup; fix: " + afresh,
+			func(c *cdc.Checkpoint) { c.Applied = 1 }},
+	} {
+		from := good
+		c.change(&from)
+		err := replication.New(s.cfg).Run(ctx, k, from)
+		var setup *replication.SetupError
+		require.ErrorAs(t, err, &setup, c.name)
+		require.Contains(t, err.Error(), c.want, c.name)
+	}
+	s.exec(t, "SELECT pg_drop_replication_slot($1)", s.cfg.Slot)
+	require.EqualError(t, replication.New(s.cfg).Run(ctx, k, good), "replication slot "+s.cfg.Slot+" is missing, want kept: our data directory follows it; "+
+		"fix: stop schoolbell, remove its data directory and start afresh; events in between are not delivered")
+	s.exec(t, "SELECT pg_create_logical_replication_slot($1, 'test_decoding')", s.cfg.Slot)
+	require.ErrorContains(t, replication.New(s.cfg).Run(ctx, k, cdc.Checkpoint{}), `plugin of replication slot `+s.cfg.Slot+` is "test_decoding", want "pgoutput"; fix: the slot is somebody else's`)
+}
+
+func TestASlotInUseIsWaitedFor(t *testing.T) {
+	s := newSchool(t)
+	k := newSink()
+	first, stop := s.run(t, k, cdc.Checkpoint{})
+	until(t, "the stream", streaming(first))
+	s.agree(t, k)
+	require.NoError(t, stop())
+
+	other, err := pgconn.Connect(t.Context(), s.cfg.URL+"&replication=database&application_name=somebody")
+	require.NoError(t, err)
+	require.NoError(t, pglogrepl.StartReplication(t.Context(), other, s.cfg.Slot, 0, pglogrepl.StartReplicationOptions{
+		PluginArgs: []string{"proto_version '1'", "publication_names 'schoolbell'"},
+	}))
+	for _, from := range []cdc.Checkpoint{{}, k.checkpoint()} {
+		r, stop := s.run(t, k, from)
+		until(t, "attempts", func() bool {
+			return r.Status().Reconnects[replication.SlotInUse] > 1 && r.Status().State == replication.Waiting
+		})
+		require.Equal(t, fmt.Sprintf("replication slot %s is in use by pid %d (somebody), want free for us; "+
+			"fix: stop the other reader, or give this one a slot of its own; if it hangs: SELECT pg_terminate_backend(%[2]d)", s.cfg.Slot, other.PID()), r.Status().Reason)
+		require.NoError(t, stop())
+	}
+	r, _ := s.run(t, k, k.checkpoint())
+	until(t, "attempts", func() bool { return r.Status().Reconnects[replication.SlotInUse] > 0 })
+	require.NoError(t, other.Close(t.Context()))
+	until(t, "the stream", streaming(r))
+	s.agree(t, k)
+}
+
+func TestATransactionThatNeverEndsIsNamed(t *testing.T) {
+	s := newSchool(t)
+	s.cfg.LockTimeout = 50 * time.Millisecond
+	other := open(t, s.cfg.URL)
+	_, err := other.Exec(t.Context(), "BEGIN; INSERT INTO elsewhere (filler) VALUES ('')")
+	require.NoError(t, err)
+	k := newSink()
+	r, _ := s.run(t, k, cdc.Checkpoint{})
+	until(t, "attempts", func() bool { return r.Status().Reconnects[replication.Setup] > 1 })
+	until(t, "the reason", func() bool { return r.Status().State == replication.Waiting })
+	require.Contains(t, r.Status().Reason, "a transaction has been running for more than 50ms")
+	_, err = other.Exec(t.Context(), "COMMIT")
+	require.NoError(t, err)
+	s.agree(t, k)
+}
+
+func TestATableRewrittenBetweenSnapshotAndReadingIsReadAgain(t *testing.T) {
+	s := newSchool(t)
+	s.exec(t, "INSERT INTO people (id) VALUES (1); INSERT INTO work VALUES ('', 1, 1, 'a'), ('', 1, 2, 'b')")
+	k := newSink()
+	rewrite := sync.OnceFunc(func() {
+		// It now looks empty to the snapshot. The timeout is for us: we should not hold a
+		// table that we are not reading.
+		if _, err := s.Exec(t.Context(), "SET lock_timeout = '10s'; ALTER TABLE work ADD COLUMN extra timestamptz DEFAULT clock_timestamp()"); err != nil {
+			t.Errorf("the LMS's upgrade: %v", err)
+		}
+	})
+	r, _ := s.run(t, rewriter{k, rewrite}, cdc.Checkpoint{})
+	until(t, "the stream", streaming(r))
+	require.Equal(t, int64(1), r.Status().Reconnects[replication.OtherCause])
+	s.agree(t, k)
+}
+
+// rewriter does something after the first row of the snapshot.
+type rewriter struct {
+	*sink
+	after func()
+}
+
+func (r rewriter) Reset(ctx context.Context, snap *cdc.Snapshot) error {
+	rows := snap.Rows
+	snap.Rows = func(yield func(cdc.Row, error) bool) {
+		for row, err := range rows {
+			if !yield(row, err) {
+				return
+			}
+			r.after()
+		}
+	}
+	return r.sink.Reset(ctx, snap)
+}
+
+func TestWatchSeesTheSlotAndWhatAnUpgradeOfTheLMSBreaks(t *testing.T) {
+	s := newSchool(t)
+	s.cfg.WatchSlot, s.cfg.WatchHealth = 20*time.Millisecond, 20*time.Millisecond
+	k := newSink()
+	r, _ := s.run(t, k, cdc.Checkpoint{})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- r.Watch(ctx) }()
+	until(t, "the stream", streaming(r))
+	until(t, "the slot", func() bool {
+		slot := r.Status().Slot
+		return slot.WALStatus == "reserved" && slot.ActivePID != 0 && slot.SafeBytes == -1 && slot.HeldBytes > 0
+	})
+	require.NoError(t, r.Status().Health)
+
+	s.exec(t, "ALTER TABLE work DROP CONSTRAINT work_pkey")
+	until(t, "the lost key", func() bool { return r.Status().Health != nil })
+	require.ErrorContains(t, r.Status().Health, "replica identity of public.work is missing")
+	s.exec(t, "ALTER TABLE work ADD PRIMARY KEY (student, assignment)")
+	until(t, "its return", func() bool { return r.Status().Health == nil })
+
+	s.exec(t, "DROP TABLE work; CREATE TABLE work (assignment int, student int, mark text, PRIMARY KEY (student, assignment))")
+	until(t, "the table is not published", func() bool {
+		h := r.Status().Health
+		return h != nil && errors.As(h, new(*replication.SetupError)) && len(h.Error()) > 0
+	})
+	require.ErrorContains(t, r.Status().Health, "without table public.work")
+	require.ErrorContains(t, r.Status().Health, "it was dropped and made again")
+	cancel()
+	require.NoError(t, <-ended)
+}
+
+func TestAnAddedColumnChangesNothing(t *testing.T) {
+	s := newSchool(t)
+	k := newSink()
+	r, _ := s.run(t, k, cdc.Checkpoint{})
+	until(t, "the stream", streaming(r))
+	s.exec(t, "INSERT INTO work VALUES ('', 1, 1, 'a')")
+	s.exec(t, "ALTER TABLE work ADD COLUMN extra text DEFAULT 'x'")
+	s.exec(t, "INSERT INTO work VALUES ('', 1, 2, 'b', 'y')")
+	s.agree(t, k)
+	require.NoError(t, r.Status().Health)
+}
