@@ -142,8 +142,6 @@ func storeSection(source func() Store) prometheus.Collector {
 	type S = Store
 	return section[S]{source, []scraped[S]{
 		gauge("store_size_bytes", "Disk that the shadow and the history take.", func(s S) int64 { return s.Bytes }),
-		gauge("history_events", "Events in the history, from which a client can resume.",
-			func(s S) int64 { return s.Events }),
 		gauge("history_oldest_age_seconds", "Age of the oldest event in the history; 0 when it is empty.",
 			func(s S) float64 {
 				if s.Oldest.IsZero() {

@@ -75,6 +75,5 @@ type Router struct {
 // Store is the durable store: the shadow and the history.
 type Store struct {
 	Bytes  int64     // on disk
-	Events int64     // in the history
 	Oldest time.Time // event in the history; zero: there is none
 }
