@@ -25,7 +25,7 @@ func TestNoTokenIsInAnyLogAttributeOrFormattedValue(t *testing.T) {
 	require.Contains(t, log.String(), "[redacted]")
 	require.NotContains(t, log.String(), "s3cret")
 
-	body, err := json.Marshal(s)
+	body, err := json.Marshal(map[string]any{"token": s})
 	require.NoError(t, err)
 	require.NotContains(t, string(body), "s3cret")
 }
