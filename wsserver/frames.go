@@ -15,9 +15,6 @@ const (
 	final   = 0x80
 )
 
-// maxHeader is the longest header of an unmasked frame.
-const maxHeader = 10
-
 // appendHeader writes the header of a whole frame, as servers send it: unmasked.
 func appendHeader(dst []byte, op byte, size int) []byte {
 	dst = append(dst, final|op)
