@@ -14,7 +14,7 @@ import (
 //
 // A field of type Secret can also be read from a file named in VARIABLE_FILE.
 type Config struct {
-	File     string `key:"config" env:"SCHOOLBELL_CONFIG" unit:"file" help:"YAML file with any of the keys below."`
+	File     string `key:"config" env:"SCHOOLBELL_CONFIG" unit:"file" help:"YAML file with any of these settings; its keys are the flags' names with _ for -."`
 	Database Secret `key:"database" env:"SCHOOLBELL_DATABASE" unit:"url" help:"The LMS's database, postgres://user:password@host:5432/name; its role needs LOGIN, REPLICATION and SELECT on the profile's columns."`
 	Profile  string `key:"profile" env:"SCHOOLBELL_PROFILE" default:"django" unit:"name or file" help:"What the LMS's rows mean: a built-in profile, or a YAML file."`
 

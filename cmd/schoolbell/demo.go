@@ -65,9 +65,9 @@ are fetched once into the user's cache.`,
 	}
 	addConfigFlags(cmd.Flags(), "listen", "admin_listen", "heartbeat", "metrics_interval", "log_level", "log_format")
 	cmd.Flags().Lookup("log-level").DefValue = "warn"
-	cmd.Flags().Float64Var(&o.rate, "rate", 3, "what happens in the school, operations per second")
-	cmd.Flags().Uint64Var(&o.seed, "seed", 1, "the same seed gives the same school and the same term")
-	cmd.Flags().DurationVar(&o.duration, "duration", 0, "end after this time (default: Ctrl-C)")
+	cmd.Flags().Float64Var(&o.rate, "rate", 3, "What happens in the school, in `operations` a second")
+	cmd.Flags().Uint64Var(&o.seed, "seed", 1, "The same `number` gives the same school and the same term")
+	cmd.Flags().DurationVar(&o.duration, "duration", 0, "End after this time (default: with Ctrl-C)")
 	return cmd
 }
 

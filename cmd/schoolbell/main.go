@@ -69,8 +69,18 @@ func report(w io.Writer, err error) {
 
 func newRootCmd() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "schoolbell",
-		Short:         "Live dashboards for an LMS, from its database's log",
+		Use:   "schoolbell",
+		Short: "Live dashboards for an LMS, from its database's log",
+		Long: `schoolbell reads the write-ahead log of an LMS's PostgreSQL and tells teachers,
+tutors and admins over WebSocket what happened, within milliseconds of the commit.
+
+To look at it, run schoolbell demo. To connect an LMS: init (or a DBA with the
+output of init --print), check until all is well, then serve.
+
+Settings are flags, over SCHOOLBELL_* variables, over the file named by --config.
+It ends with 0 when all is well or it was told to stop, 1 when something failed, 2
+for a mistake on the command line or in the configuration, 3 when a gateway
+refused (tail).`,
 		SilenceErrors: true, // main reports them, once
 		SilenceUsage:  true, // a page of flags hides the sentence that helps
 		Args: func(cmd *cobra.Command, args []string) error {

@@ -62,11 +62,11 @@ func newTailCmd() *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&address, "url", "ws://127.0.0.1:8080/ws/dashboard/", "the gateway's address")
-	flags.StringVar(&token, "token", "", "the person's token; others on this machine can see it, rather use --token-file or "+tokenVariable)
-	flags.StringVar(&tokenFile, "token-file", "", "file with the token")
-	flags.StringVar(&since, "since", "", "begin after the event with this id")
-	flags.BoolVar(&asJSON, "json", false, "print each event as the gateway sent it, one JSON object a line")
+	flags.StringVar(&address, "url", "ws://127.0.0.1:8080/ws/dashboard/", "The gateway's `address`")
+	flags.StringVar(&token, "token", "", "The person's `token`; others on this machine can see it, rather use --token-file or "+tokenVariable)
+	flags.StringVar(&tokenFile, "token-file", "", "A `file` with the token")
+	flags.StringVar(&since, "since", "", "Begin after the event with this `id`")
+	flags.BoolVar(&asJSON, "json", false, "Print each event as the gateway sent it, one JSON object a line")
 	return cmd
 }
 
@@ -94,7 +94,7 @@ func tailToken(token, file string, environ []string) (Secret, error) {
 func (t *tail) setURL(address string) error {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" {
-		return usageError{errors.New("--url is no address of a gateway, want one like wss://live.example.org/ws/dashboard/")}
+		return usageError{errors.New("--url is no address of a gateway, want one like wss://live.example.org")}
 	}
 	switch u.Scheme {
 	case "http", "ws":
