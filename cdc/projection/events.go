@@ -1,6 +1,7 @@
 package projection
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -92,7 +93,7 @@ func (w *eventWriter) graded(id cdc.ID, t thread) {
 	w.id("assignment_id", t.assignment)
 	w.student(t.student)
 	w.field("grade")
-	w.buf = append(w.buf, w.fold.scores[id]...)
+	w.buf = append(w.buf, cmp.Or(w.fold.scores[id], "null")...)
 	w.end(cdc.Grade, t.assignment, w.fold.concerned(w.fold.teacher(t.assignment), []cdc.ID{t.tutor}))
 }
 

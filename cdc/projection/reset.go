@@ -12,6 +12,14 @@ import (
 // memory; the snapshot as a whole becomes valid with the last batch.
 const snapshotBatch = 10_000
 
+// Claim makes durable that a snapshot is under way, before there is one: the slot
+// that is about to be made is ours.
+func (p *Projection) Claim() error {
+	p.checkpoint, p.dirty = shadow.Checkpoint{Profile: p.profile.Hash()}, true
+	_, err := p.Sync(context.Background())
+	return err
+}
+
 // Reset fills an empty shadow from a snapshot, without events: what was there
 // before us is not news. It is durable when it returns. Until then the shadow says
 // that a snapshot is under way, and whoever opens it must begin again.

@@ -166,6 +166,17 @@ func TestAProfileOfAnotherMeaningIsRefused(t *testing.T) {
 	require.ErrorContains(t, err, `filled under another version of profile "mine"`)
 }
 
+func TestAClaimOutlivesAKill(t *testing.T) {
+	g := newGateway(t, t.TempDir())
+	require.NoError(t, g.Claim())
+	g.close()
+	g.open()
+	defer g.close()
+	at, begun := g.store.Checkpoint()
+	require.True(t, begun)
+	require.False(t, at.Complete)
+}
+
 func TestASnapshotThatBreaksOffLeavesASayingSo(t *testing.T) {
 	g, l, tabs := classroom(t)
 	snap := l.snapshot(tabs, 50)

@@ -44,6 +44,10 @@ type Config struct {
 	// Interrupted says that the sink holds the beginning of a snapshot: a slot of our
 	// name is what an earlier first start left behind, and may be dropped.
 	Interrupted bool
+	// Claim is called before a first start makes the slot; nil is nothing to do. It
+	// makes durable that a snapshot is under way, so that after a kill at any moment
+	// the next Run is told that it was Interrupted.
+	Claim func() error
 
 	LockTimeout  time.Duration // longest wait for one transaction or lock at a first start (1 min)
 	SyncEvery    time.Duration // at most this often under load (1 s)

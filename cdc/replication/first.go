@@ -18,6 +18,11 @@ func (r *Reader) firstStart(ctx context.Context, c *conn, source cdc.Source, old
 	if err := r.clear(ctx, c, old); err != nil {
 		return err
 	}
+	if r.cfg.Claim != nil {
+		if err := r.cfg.Claim(); err != nil {
+			return &sinkError{fmt.Errorf("begin a first start: %w", err)}
+		}
+	}
 	r.board.set(MakingSlot, "making the slot, which waits for the transactions that run now")
 	at, snapshot, err := r.makeSlot(ctx, c)
 	if err != nil {

@@ -2,6 +2,7 @@ package replication_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -107,6 +108,26 @@ func TestAnInterruptedSnapshotLeavesNoSlotAndBeginsAgain(t *testing.T) {
 	k.onReset = func(context.Context) error { cancel(); return context.Canceled }
 	require.NoError(t, replication.New(s.cfg).Run(ctx, k, cdc.Checkpoint{}))
 	require.Zero(t, ask[int](t, s.Conn, "SELECT count(*) FROM pg_replication_slots WHERE slot_name = $1", s.cfg.Slot))
+}
+
+func TestASlotIsClaimedBeforeItIsMade(t *testing.T) {
+	s := newSchool(t)
+	count := func() int {
+		return ask[int](t, s.Conn, "SELECT count(*) FROM pg_replication_slots WHERE slot_name = $1", s.cfg.Slot)
+	}
+	slots := -1
+	s.cfg.Claim = func() error { slots = count(); return nil }
+	r, stop := s.run(t, newSink(), cdc.Checkpoint{})
+	until(t, "the stream", streaming(r))
+	require.Zero(t, slots)
+	require.NoError(t, stop())
+
+	// What cannot be claimed is not made.
+	s.exec(t, "SELECT pg_drop_replication_slot($1)", s.cfg.Slot)
+	ctx, cancel := context.WithCancel(t.Context())
+	s.cfg.Claim = func() error { cancel(); return errors.New("the disk is full") }
+	require.NoError(t, replication.New(s.cfg).Run(ctx, newSink(), cdc.Checkpoint{}))
+	require.Zero(t, count())
 }
 
 func TestASlotThatIsNotOursIsLeftAloneAtAFirstStart(t *testing.T) {

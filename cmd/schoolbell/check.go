@@ -38,7 +38,7 @@ func check(cmd *cobra.Command, cfg Config) error {
 	if err != nil {
 		return usageError{err}
 	}
-	found, err := replication.Check(cmd.Context(), replicationConfig(cfg, p, slog.New(slog.DiscardHandler), false))
+	found, err := replication.Check(cmd.Context(), replicationConfig(cfg, p, slog.New(slog.DiscardHandler)))
 	if err != nil {
 		return err
 	}

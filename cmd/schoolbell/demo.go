@@ -151,7 +151,7 @@ func openSchool(ctx context.Context, cfg Config, o demoOptions, step stepWriter)
 		return fail(err)
 	}
 	step.say("schoolbell init: publishing the columns that profile %s reads", p.Name())
-	if err := replication.Init(ctx, replicationConfig(cfg, p, slog.New(slog.DiscardHandler), false)); err != nil {
+	if err := replication.Init(ctx, replicationConfig(cfg, p, slog.New(slog.DiscardHandler))); err != nil {
 		return fail(err)
 	}
 	step.say("schoolbell serve: reading the snapshot")

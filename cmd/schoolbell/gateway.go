@@ -40,6 +40,7 @@ type gateway struct {
 
 	public, admin net.Listener
 	filled        chan struct{} // closed when the shadow holds the database
+	fatal         chan error    // why the store is of no more use; holds one
 }
 
 // lateAfter is how far behind the log still counts as ready.
@@ -48,7 +49,7 @@ const lateAfter = 30 * time.Second
 // openGateway joins the steps and takes the two addresses. Nothing runs yet; close
 // ends it.
 func openGateway(ctx context.Context, cfg Config, log *slog.Logger) (g *gateway, err error) {
-	g = &gateway{cfg: cfg, log: log, filled: make(chan struct{})}
+	g = &gateway{cfg: cfg, log: log, filled: make(chan struct{}), fatal: make(chan error, 1)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, g.close())
@@ -77,7 +78,9 @@ func openGateway(ctx context.Context, cfg Config, log *slog.Logger) (g *gateway,
 		return g, err
 	}
 	at, begun := g.store.Checkpoint()
-	g.reader = replication.New(replicationConfig(cfg, g.profile, log, begun && !at.Complete))
+	rc := replicationConfig(cfg, g.profile, log)
+	rc.Interrupted, rc.Claim = begun && !at.Complete, func() error { return g.failed(g.projection.Claim()) }
+	g.reader = replication.New(rc)
 	g.router = router.New(g.store, router.Config{
 		Queue: cfg.Queue, BulkLimit: cfg.BulkLimit, Log: log,
 		End:      func() cdc.LSN { return g.reader.Status().ServerEnd },
@@ -103,10 +106,10 @@ func openGateway(ctx context.Context, cfg Config, log *slog.Logger) (g *gateway,
 	return g, nil
 }
 
-func replicationConfig(cfg Config, p *profile.Profile, log *slog.Logger, interrupted bool) replication.Config {
+func replicationConfig(cfg Config, p *profile.Profile, log *slog.Logger) replication.Config {
 	return replication.Config{
 		URL: cfg.Database.Reveal(), Slot: string(cfg.Slot), Publication: string(cfg.Publication),
-		Tables: p.Tables(), Log: log, Interrupted: interrupted,
+		Tables: p.Tables(), Log: log,
 	}
 }
 
@@ -148,25 +151,28 @@ func (g *gateway) run(ctx context.Context) error {
 	reading, stopReading := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopReading()
 
-	sink := &sink{gateway: g, fatal: make(chan error, 1)}
 	var from cdc.Checkpoint
 	if at, _ := g.store.Checkpoint(); at.Complete {
 		from = at.Checkpoint
 	}
-	group.Go(func() error { return g.reader.Run(reading, sink, from) })
+	group.Go(func() error { return g.reader.Run(reading, sink{g}, from) })
 	group.Go(func() error { return g.reader.Watch(reading) })
 	group.Go(func() error { return g.server.Run(reading) })
 	group.Go(func() error { return g.trim(ctx) })
 	group.Go(func() error {
 		select {
-		case err := <-sink.fatal:
+		case err := <-g.fatal:
 			return err
 		case <-ctx.Done():
 			return nil
 		}
 	})
 
-	public := &http.Server{Handler: g.server.Handler(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(g.log.Handler(), slog.LevelDebug)}
+	public := &http.Server{
+		Handler: g.server.Handler(), MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
+		// These end with the upgrade; a session has deadlines of its own.
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute,
+	}
 	admin := &http.Server{Handler: g.adminHandler(), ReadHeaderTimeout: 5 * time.Second}
 	group.Go(func() error { return serveHTTP(public, g.public) })
 	group.Go(func() error { return serveHTTP(admin, g.admin) })

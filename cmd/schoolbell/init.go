@@ -95,7 +95,7 @@ func initDatabase(ctx context.Context, cfg Config, p *profile.Profile, role stri
 }
 
 func initConfig(cfg Config, p *profile.Profile, role string) replication.Config {
-	rc := replicationConfig(cfg, p, slog.New(slog.DiscardHandler), false)
+	rc := replicationConfig(cfg, p, slog.New(slog.DiscardHandler))
 	rc.Role = role
 	return rc
 }

@@ -96,7 +96,7 @@ func newScenario(t *testing.T, operations int) *scenario {
 	p, err := profile.Open("django")
 	require.NoError(t, err)
 	cfg := Config{Database: Secret(url), Slot: "schoolbell", Publication: "schoolbell"}
-	require.NoError(t, replication.Init(t.Context(), replicationConfig(cfg, p, slog.New(slog.DiscardHandler), false)))
+	require.NoError(t, replication.Init(t.Context(), replicationConfig(cfg, p, slog.New(slog.DiscardHandler))))
 
 	address := freePort(t)
 	s.gateway = start(t, "serve", "--database", url, "--data", t.TempDir(), "--listen", address,

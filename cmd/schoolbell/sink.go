@@ -11,13 +11,10 @@ import (
 
 // sink is what happens to the log: into the projection and its store, then to the
 // router.
-type sink struct {
-	*gateway
-	fatal chan error // why the store is of no more use; holds one
-}
+type sink struct{ *gateway }
 
 // Reset takes the database whole.
-func (s *sink) Reset(ctx context.Context, snap *cdc.Snapshot) error {
+func (s sink) Reset(ctx context.Context, snap *cdc.Snapshot) error {
 	if err := s.projection.Reset(ctx, snap); err != nil {
 		return s.failed(err)
 	}
@@ -27,7 +24,7 @@ func (s *sink) Reset(ctx context.Context, snap *cdc.Snapshot) error {
 }
 
 // Apply takes one transaction.
-func (s *sink) Apply(ctx context.Context, tx *cdc.Tx) error {
+func (s sink) Apply(ctx context.Context, tx *cdc.Tx) error {
 	began := time.Now()
 	if err := s.projection.Apply(ctx, tx); err != nil {
 		return s.failed(err)
@@ -43,23 +40,23 @@ func (g *gateway) publish(meant projection.Result) {
 }
 
 // Advance notes that nothing of ours happened before at.
-func (s *sink) Advance(at cdc.LSN) {
+func (s sink) Advance(at cdc.LSN) {
 	s.projection.Advance(at)
 	s.router.Advance(cdc.Position{LSN: at})
 }
 
 // Sync makes what was applied durable.
-func (s *sink) Sync(ctx context.Context) (cdc.LSN, error) {
+func (s sink) Sync(ctx context.Context) (cdc.LSN, error) {
 	at, err := s.projection.Sync(ctx)
 	return at, s.failed(err)
 }
 
 // failed lets the gateway end when the store has failed: it takes nothing more,
 // and a new start is the remedy. Any other error is the reader's to retry.
-func (s *sink) failed(err error) error {
-	if err != nil && s.store.Failure() != nil {
+func (g *gateway) failed(err error) error {
+	if err != nil && g.store.Failure() != nil {
 		select {
-		case s.fatal <- err:
+		case g.fatal <- err:
 		default:
 		}
 	}
