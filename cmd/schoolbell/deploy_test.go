@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"maps"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/schoolbell/schoolbell/deploy/postgres/pgtest"
+	"github.com/schoolbell/schoolbell/deploy/school"
+)
+
+const repository = "../.."
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(repository, path))
+	require.NoError(t, err)
+	return string(b)
+}
+
+// requireCommand fails unless the program has this command with these flags.
+func requireCommand(t *testing.T, words []string) {
+	t.Helper()
+	line := "schoolbell " + strings.Join(words, " ")
+	cmd, rest, err := newRootCmd().Find(words)
+	require.NoError(t, err, line)
+	require.True(t, cmd.HasParent(), "%s names no command", line)
+	require.NoError(t, cmd.ParseFlags(rest), line)
+	require.Empty(t, cmd.Flags().Args(), line)
+}
+
+// requireVariables fails unless serve would take this environment.
+func requireVariables(t *testing.T, environ []string) Config {
+	t.Helper()
+	cfg, err := loadConfig(newServeCmd().Flags(), environ)
+	require.NoError(t, err, environ)
+	return cfg
+}
+
+func TestTheExampleConfigurationIsOneWithItsCommentsToo(t *testing.T) {
+	src := read(t, "deploy/schoolbell.yaml")
+	_, err := load(t, src, []string{"SCHOOLBELL_DATABASE=" + dsn}, nil)
+	require.NoError(t, err)
+
+	// Of a key that is there twice the second is the example.
+	all := map[string]string{}
+	for line := range strings.Lines(src) {
+		line = strings.TrimPrefix(strings.TrimSpace(line), "# ")
+		if key, _, isPair := strings.Cut(line, ": "); isPair && regexp.MustCompile(`^[a-z_]+$`).MatchString(key) {
+			all[key] = line
+		}
+	}
+	cfg, err := load(t, strings.Join(slices.Collect(maps.Values(all)), "\n"), nil, nil)
+	require.NoError(t, err)
+	require.Equal(t, []string{"https://lms.example.org"}, cfg.Origins)
+	require.NotEmpty(t, cfg.Database)
+	require.Greater(t, len(all), 12)
+	for _, s := range settings() {
+		if s.def != "" && s.key != "log_format" && s.key != "profile" && all[s.key] != "" {
+			require.Equal(t, s.key+": "+s.def, all[s.key], "the example shows the default")
+		}
+	}
+}
+
+func TestTheComposeFileNamesWhatIsThere(t *testing.T) {
+	var file struct {
+		Services map[string]struct {
+			Image       string
+			Command     string
+			Build       struct{ Context, Dockerfile string }
+			Environment map[string]string
+			Volumes     []string
+			DependsOn   map[string]struct{ Condition string } `yaml:"depends_on"`
+			Ports       []string
+			Restart     string
+			Healthcheck struct {
+				Test     []string
+				Interval string
+				Retries  int
+			}
+		}
+		Volumes map[string]struct{}
+	}
+	require.NoError(t, yaml.UnmarshalWithOptions([]byte(read(t, "docker-compose.yml")), &file, yaml.DisallowUnknownField()))
+	gateways := 0
+	for name, s := range file.Services {
+		for _, volume := range s.Volumes {
+			from, _, _ := strings.Cut(volume, ":")
+			if strings.HasPrefix(from, "./") {
+				require.FileExists(t, filepath.Join(repository, from), name)
+			} else {
+				require.Contains(t, file.Volumes, from, name)
+			}
+		}
+		for needed := range s.DependsOn {
+			require.Contains(t, file.Services, needed, name)
+		}
+		if s.Build.Dockerfile != "" {
+			require.FileExists(t, filepath.Join(repository, s.Build.Context, s.Build.Dockerfile))
+		}
+		if s.Image != "schoolbell" {
+			continue
+		}
+		gateways++
+		requireCommand(t, strings.Fields(s.Command))
+		var environ []string
+		for variable, value := range s.Environment {
+			require.True(t, strings.HasPrefix(variable, envPrefix), variable)
+			environ = append(environ, variable+"="+value)
+		}
+		cfg := requireVariables(t, environ)
+		dsn, err := url.Parse(cfg.Database.Reveal())
+		require.NoError(t, err)
+		require.Contains(t, file.Services, dsn.Hostname(), name)
+	}
+	require.Equal(t, 2, gateways)
+}
+
+// What docker-compose.yml does, without Docker: the scripts of its PostgreSQL, init
+// as the owner, serve as the role that the scripts make.
+func TestTheSchoolOfTheComposeFileIsServedByARoleThatMayOnlyRead(t *testing.T) {
+	server := pgtest.Own(t, nil)
+	owner := server.URL("postgres")
+	conn, err := pgx.Connect(t.Context(), owner)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	for _, script := range []string{school.Schema, read(t, "deploy/compose/people.sql")} {
+		_, err := conn.Exec(t.Context(), script)
+		require.NoError(t, err)
+	}
+	execute(t, "init", "--database", owner, "--role", "schoolbell")
+
+	address, err := url.Parse(owner)
+	require.NoError(t, err)
+	address.User = url.UserPassword("schoolbell", "schoolbell")
+	execute(t, "check", "--database", address.String())
+
+	public := freePort(t)
+	start(t, "serve", "--database", address.String(), "--data", t.TempDir(), "--listen", public, "--admin-listen", freePort(t))
+	get(t, "http://"+public+"/readyz", ready)
+	for _, token := range []string{"admin", "teacher", "tutor"} {
+		require.Contains(t, get(t, "http://"+public+"/api/session?token="+token, ready), `"user_role":"`+token+`"`)
+	}
+	_, err = conn.Exec(t.Context(), `UPDATE assignments_assignmentsubmission SET submitted_at = now(), status = 'submitted'`)
+	require.NoError(t, err)
+	get(t, "http://"+public+"/api/events?token=teacher", func(_ int, body string) bool { return strings.Contains(body, `"type":"submission"`) })
+}
+
+// What init --print prints is for psql, and all that a DBA has to run.
+func TestWhatInitPrintsIsAllThatADBAHasToRun(t *testing.T) {
+	server := pgtest.Own(t, nil)
+	owner := server.URL("postgres")
+	conn, err := pgx.Connect(t.Context(), owner)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	require.NoError(t, school.Create(t.Context(), conn))
+
+	sql := execute(t, "init", "--database", owner, "--role", "bell", "--print")
+	_, err = conn.Exec(t.Context(), sql) // several statements at once, as psql takes them
+	require.NoError(t, err, sql)
+	_, err = conn.Exec(t.Context(), `ALTER ROLE bell PASSWORD 'bell'`)
+	require.NoError(t, err)
+
+	address, err := url.Parse(owner)
+	require.NoError(t, err)
+	address.User = url.UserPassword("bell", "bell")
+	require.Contains(t, execute(t, "check", "--database", address.String()), "all is well")
+	require.Contains(t, execute(t, "init", "--database", owner, "--role", "bell", "--print"), "-- nothing is missing")
+	execute(t, "init", "--database", owner, "--role", "bell") // again, where nothing is to do
+}
+
+// execute runs a command of the program, which must end well, and answers what it printed.
+func execute(t *testing.T, args ...string) string {
+	t.Helper()
+	var out strings.Builder
+	cmd := newRootCmd()
+	cmd.SetArgs(args)
+	cmd.SetOut(&out)
+	require.NoError(t, cmd.ExecuteContext(t.Context()), out.String())
+	return out.String()
+}
+
+func TestTheSystemdUnitStartsWhatIsThere(t *testing.T) {
+	unit := read(t, "deploy/schoolbell.service")
+	command := regexp.MustCompile(`(?m)^ExecStart=/usr/local/bin/schoolbell (.+)$`).FindStringSubmatch(unit)
+	require.NotNil(t, command)
+	requireCommand(t, strings.Fields(command[1]))
+	require.Contains(t, command[1], "--config /etc/schoolbell/schoolbell.yaml")
+	var names []string
+	for _, match := range regexp.MustCompile(`(?m)^Environment=(\w+)=(.+)$`).FindAllStringSubmatch(unit, -1) {
+		names = append(names, match[1])
+		if match[1] != "SCHOOLBELL_DATABASE_FILE" { // a credential that systemd makes
+			requireVariables(t, []string{match[1] + "=" + match[2]})
+		}
+	}
+	require.Equal(t, []string{"SCHOOLBELL_DATABASE_FILE", "SCHOOLBELL_DATA"}, names)
+	require.Contains(t, unit, "RestartPreventExitStatus=2\n")
+	require.Equal(t, 2, exitCode(usageError{os.ErrInvalid}))
+}
+
+func TestTheImageSetsWhatServeReads(t *testing.T) {
+	dockerfile := read(t, "deploy/Dockerfile")
+	environ := regexp.MustCompile(`SCHOOLBELL_\w+=\S+`).FindAllString(dockerfile, -1)
+	cfg := requireVariables(t, environ)
+	require.Equal(t, "/var/lib/schoolbell", cfg.Data)
+	require.Contains(t, dockerfile, "VOLUME "+cfg.Data+"\n")
+	version := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindStringSubmatch(read(t, "go.mod"))
+	require.Contains(t, dockerfile, "FROM golang:"+version[1]+" AS build")
+}
