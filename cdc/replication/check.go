@@ -6,8 +6,6 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5/pgconn"
-
-	"github.com/schoolbell/schoolbell/cdc"
 )
 
 // Check looks for everything that is wrong with the server, in the order in which
@@ -126,7 +124,7 @@ func full(setting string, limit, used int64) *SetupError {
 
 // checkTables looks at what belongs to the tables and the publication.
 func checkTables(ctx context.Context, c *conn, cfg Config) ([]*table, []Finding, error) {
-	tables, found, err := sound(ctx, c, cfg.Tables, cfg.Role)
+	tables, found, err := sound(ctx, c, cfg, cfg.Role)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -149,14 +147,14 @@ func checkTables(ctx context.Context, c *conn, cfg Config) ([]*table, []Finding,
 }
 
 // sound reads the tables and looks for what must not be published.
-func sound(ctx context.Context, c *conn, specs []cdc.TableSpec, role string) ([]*table, []Finding, error) {
-	tables, err := readTables(ctx, c, specs, role)
+func sound(ctx context.Context, c *conn, cfg Config, role string) ([]*table, []Finding, error) {
+	tables, err := readTables(ctx, c, cfg.Tables, role)
 	if err != nil {
 		return nil, nil, err
 	}
 	var found []Finding
 	for _, t := range tables {
-		one, err := t.check(ctx, c)
+		one, err := t.check(ctx, c, cfg)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -12,9 +12,9 @@ import (
 // check looks at everything about one table that must hold before it is published:
 // publishing a table whose rows cannot be identified makes the LMS's own UPDATE and
 // DELETE statements fail.
-func (t *table) check(ctx context.Context, c *conn) ([]Finding, error) {
+func (t *table) check(ctx context.Context, c *conn, cfg Config) ([]Finding, error) {
 	if t.oid == 0 {
-		e, err := t.missing(ctx, c)
+		e, err := t.missing(ctx, c, cfg.Tables)
 		return []Finding{{Problem, e}}, err
 	}
 	called := "table " + t.String()
@@ -29,7 +29,7 @@ func (t *table) check(ctx context.Context, c *conn) ([]Finding, error) {
 			Setting: called, Got: "not in the log (UNLOGGED or TEMPORARY)", Want: "a logged table", Fix: "ALTER TABLE " + name + " SET LOGGED",
 		}}}, nil
 	}
-	found := t.checkColumns()
+	found := t.checkColumns(cfg)
 	if e := t.checkIdentity(); e != nil {
 		found = append(found, Finding{Problem, e})
 	} else if t.identity == cdc.IdentityFull {
@@ -53,7 +53,7 @@ func kindName(relkind string) string {
 	return "no table (kind " + relkind + ")"
 }
 
-func (t *table) missing(ctx context.Context, c *conn) (*SetupError, error) {
+func (t *table) missing(ctx context.Context, c *conn, asked []cdc.TableSpec) (*SetupError, error) {
 	rows, err := c.query(ctx, `
 		SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		WHERE c.relkind = 'r' AND n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema'`)
@@ -63,6 +63,8 @@ func (t *table) missing(ctx context.Context, c *conn) (*SetupError, error) {
 	var here, elsewhere []string
 	for _, r := range rows {
 		switch {
+		case slices.ContainsFunc(asked, func(s cdc.TableSpec) bool { return s.Schema == r.text(0) && s.Name == r.text(1) }):
+			// The profile names it for something else.
 		case r.text(0) == t.spec.Schema:
 			here = append(here, r.text(1))
 		case r.text(1) == t.spec.Name:
@@ -81,7 +83,7 @@ func (t *table) missing(ctx context.Context, c *conn) (*SetupError, error) {
 	return e, nil
 }
 
-func (t *table) checkColumns() []Finding {
+func (t *table) checkColumns(cfg Config) []Finding {
 	var names []string
 	for _, c := range t.columns {
 		names = append(names, c.Name)
@@ -92,15 +94,27 @@ func (t *table) checkColumns() []Finding {
 		if c != nil && !c.generated {
 			continue
 		}
-		e := &SetupError{Setting: "column " + name + " of table " + t.String(), Got: "missing", Want: "a column of the table", Fix: "correct the column in the profile; the table has " + strings.Join(names, ", ")}
+		e := t.missingColumn(cfg, name, names)
 		if c != nil {
 			e.Got, e.Fix = "generated, which the log does not carry", "name the columns that it is computed from in the profile"
-		} else if n := nearest(name, names); n != "" {
-			e.Fix = "name column " + n + " in the profile if that is what is meant"
 		}
 		found = append(found, Finding{Problem, e})
 	}
 	return found
+}
+
+func (t *table) missingColumn(cfg Config, name string, have []string) *SetupError {
+	e := &SetupError{Setting: "column " + name + " of table " + t.String(), Got: "missing", Want: "a column of the table", Fix: "correct the column in the profile; the table has " + strings.Join(have, ", ")}
+	if n := nearest(name, have); n != "" {
+		e.Fix = "name column " + n + " in the profile if that is what is meant"
+	}
+	if cfg.Remedy == nil {
+		return e
+	}
+	if meant, fix := cfg.Remedy(t.spec.Schema, t.spec.Name, name, have); fix != "" {
+		e.Got, e.Fix = "missing, but there is "+meant, "if that is what is meant, "+fix
+	}
+	return e
 }
 
 // checkIdentity is nil when the server can tell each row of the table from the others

@@ -38,6 +38,11 @@ type Config struct {
 	Tables      []cdc.TableSpec
 	Log         *slog.Logger
 
+	// Remedy knows what to do about a column that a table lacks, given those that it
+	// has: which one was probably meant, and what to write where. nil, or an empty fix:
+	// it does not.
+	Remedy func(schema, table, column string, have []string) (meant, fix string)
+
 	// Role is who will follow, for InitSQL and Check run by somebody else. By default
 	// the role in URL.
 	Role string

@@ -70,7 +70,7 @@ func initSQL(ctx context.Context, c *conn, cfg Config) ([]string, error) {
 	if !exists {
 		as = "" // rights of nobody cannot be asked for
 	}
-	tables, found, err := sound(ctx, c, cfg.Tables, as)
+	tables, found, err := sound(ctx, c, cfg, as)
 	if err != nil {
 		return nil, err
 	}
