@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,7 +16,9 @@ import (
 func OpenPool(ctx context.Context, url string) (*pgxpool.Pool, error) {
 	cfg, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		return nil, fmt.Errorf("database address: %w", err) // pgx leaves the password out
+		// Its text may hold a part of the password.
+		return nil, errors.New("database URL is not readable, want postgres://user:password@host:port/database; " +
+			"fix: correct the database URL; characters like @ : / ? # % in the password must be written as %40 %3A %2F %3F %23 %25")
 	}
 	cfg.MaxConns = 4
 	cfg.MinConns, cfg.MinIdleConns = 0, 0
