@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -35,12 +36,14 @@ type gateway struct {
 	reader     *replication.Reader
 	router     *router.Router
 	pool       *pgxpool.Pool
+	tokens     *auth.Tokens
 	server     *wsserver.Server
 	metrics    *metrics.Metrics
 
 	public, admin net.Listener
-	filled        chan struct{} // closed when the shadow holds the database
-	fatal         chan error    // why the store is of no more use; holds one
+	filled        chan struct{}         // closed when the shadow holds the database
+	fatal         chan error            // why the store is of no more use; holds one
+	signIn        atomic.Pointer[error] // why nobody could sign in when we looked last; nil: not looked yet
 }
 
 // lateAfter is how far behind the log still counts as ready.
@@ -77,6 +80,7 @@ func openGateway(ctx context.Context, cfg Config, log *slog.Logger) (g *gateway,
 	if g.pool, err = auth.OpenPool(ctx, cfg.Database.Reveal()); err != nil {
 		return g, err
 	}
+	g.tokens = auth.NewTokens(g.pool, auth.TokenTable(tokens))
 	at, begun := g.store.Checkpoint()
 	rc := replicationConfig(cfg, g.profile, log)
 	rc.Interrupted, rc.Claim = begun && !at.Complete, func() error { return g.failed(g.projection.Claim()) }
@@ -93,7 +97,7 @@ func openGateway(ctx context.Context, cfg Config, log *slog.Logger) (g *gateway,
 	g.metrics = metrics.New(g.info(), g.sources())
 	g.server = wsserver.New(wsserver.Deps{
 		Router:   g.router,
-		Auth:     auth.NewTokens(g.pool, auth.TokenTable(tokens)),
+		Auth:     g.tokens,
 		People:   g.projection,
 		Ready:    g.ready,
 		Page:     web.Handler(),
@@ -110,6 +114,10 @@ func replicationConfig(cfg Config, p *profile.Profile, log *slog.Logger) replica
 	return replication.Config{
 		URL: cfg.Database.Reveal(), Slot: string(cfg.Slot), Publication: string(cfg.Publication),
 		Tables: p.Tables(), Log: log,
+		Remedy: func(schema, table, column string, have []string) (meant, fix string) {
+			missing, _ := errors.AsType[*profile.MissingColumnError](p.MissingColumn(schema, table, column, have))
+			return missing.Nearest, missing.Fix
+		},
 	}
 }
 
@@ -159,6 +167,7 @@ func (g *gateway) run(ctx context.Context) error {
 	group.Go(func() error { return g.reader.Watch(reading) })
 	group.Go(func() error { return g.server.Run(reading) })
 	group.Go(func() error { return g.trim(ctx) })
+	group.Go(func() error { return g.watchTokens(ctx) })
 	group.Go(func() error {
 		select {
 		case err := <-g.fatal:
@@ -232,6 +241,24 @@ func (g *gateway) trim(ctx context.Context) error {
 	}
 }
 
+// watchTokens looks now and then whether people could sign in: more often while they
+// could not.
+func (g *gateway) watchTokens(ctx context.Context) error {
+	for ctx.Err() == nil {
+		err := g.tokens.Check(ctx)
+		g.signIn.Store(&err)
+		next := time.After(15 * time.Second)
+		if err != nil {
+			next = time.After(time.Second)
+		}
+		select {
+		case <-ctx.Done():
+		case <-next:
+		}
+	}
+	return nil
+}
+
 // ready says whether dashboards can be served, and why not. Whoever comes before
 // the snapshot is done, or before we know how far the server's log reaches, could
 // not be told what they missed, so they must wait; what fails later only shows.
@@ -247,6 +274,13 @@ func (g *gateway) ready() []wsserver.Check {
 	if s.Health != nil {
 		checks[3].Detail = s.Health.Error()
 	}
+	signIn := wsserver.Check{Name: "sign_in", Detail: "not asked yet"}
+	if err := g.signIn.Load(); err != nil {
+		if signIn.OK = *err == nil; !signIn.OK {
+			signIn.Detail = (*err).Error()
+		}
+	}
+	checks = append(checks, signIn)
 	for i := range checks {
 		if checks[i].OK {
 			checks[i].Detail = ""
