@@ -36,7 +36,7 @@ func TestARestartContinuesAtTheCheckpoint(t *testing.T) {
 
 func TestNothingIsConfirmedThatSyncDidNotAnswerFor(t *testing.T) {
 	s := newSchool(t)
-	s.cfg.SyncIdle = time.Hour // so that there is something to lose
+	s.cfg.SyncIdle, s.cfg.SyncEvery = time.Hour, time.Hour // so that there is something to lose
 	k := newSink()
 	for round := range 4 {
 		r, stop := s.run(t, k, k.checkpoint())
@@ -45,9 +45,13 @@ func TestNothingIsConfirmedThatSyncDidNotAnswerFor(t *testing.T) {
 		more := r.Status().Transactions + 50
 		until(t, "transactions", func() bool { return r.Status().Transactions > more })
 		stopWriters()
-		k.mu.Lock()
-		k.dead = true
-		k.mu.Unlock()
+		s.exec(t, "INSERT INTO elsewhere (filler) VALUES ('the log goes on')")
+		until(t, "a keepalive past all of them", func() bool {
+			k.mu.Lock()
+			defer k.mu.Unlock()
+			k.dead = len(k.ends) > 0 && k.at > k.ends[len(k.ends)-1]
+			return k.dead
+		})
 		require.NoError(t, stop())
 
 		var from cdc.Checkpoint
@@ -57,7 +61,7 @@ func TestNothingIsConfirmedThatSyncDidNotAnswerFor(t *testing.T) {
 		require.LessOrEqual(t, confirmed, from.Applied)
 		require.Less(t, from.Applied, r.Status().Applied, "the crash lost something, which has to come again")
 	}
-	s.cfg.SyncIdle = 0
+	s.cfg.SyncIdle, s.cfg.SyncEvery = 0, 0
 	_, stop := s.run(t, k, k.checkpoint())
 	s.agree(t, k)
 	require.NoError(t, stop())
