@@ -18,7 +18,7 @@ import (
 
 // process is the program, running on its own.
 type process struct {
-	t    *testing.T
+	t    testing.TB
 	args []string
 	env  []string
 	cmd  *exec.Cmd
@@ -29,7 +29,7 @@ type process struct {
 }
 
 // start runs the program with these arguments until the test ends.
-func start(t *testing.T, args ...string) *process {
+func start(t testing.TB, args ...string) *process {
 	t.Helper()
 	p := &process{t: t, args: args}
 	p.restart()
@@ -97,7 +97,7 @@ func (p *process) wait(within time.Duration) int {
 
 // freePort is an address that nobody listens on, so that a program can come back
 // to it.
-func freePort(t *testing.T) string {
+func freePort(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -106,7 +106,7 @@ func freePort(t *testing.T) string {
 }
 
 // get fetches a page, again and again until ok likes it.
-func get(t *testing.T, url string, ok func(status int, body string) bool) string {
+func get(t testing.TB, url string, ok func(status int, body string) bool) string {
 	t.Helper()
 	var status int
 	var body string
