@@ -91,15 +91,15 @@ export class Feed {
         this.#titles.set(String(m.assignment_id), m.title);
         return ['New assignment: ', this.#title(m), m.due_date ? `, due ${date(m.due_date)}` : ''];
       case 'assignment_closed':
-        return [this.#title(m), ' was closed'];
+        return [this.#title(m, 'Assignment'), ' was closed'];
     }
     // Somebody's own type: its text, where it has one.
     return [element('b', '', String(m.text ?? m.message ?? m.title ?? m.type))];
   }
 
-  #title(m) {
+  #title(m, otherwise = 'assignment') {
     const title = this.#titles.get(String(m.assignment_id));
-    return title ? element('cite', '', title) : `assignment ${m.assignment_id}`;
+    return title ? element('cite', '', title) : `${otherwise} ${m.assignment_id}`;
   }
 
   // #more is the button of a bulk gap: it fetches the next events of the gap and
