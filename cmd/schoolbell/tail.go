@@ -102,7 +102,7 @@ func (t *tail) setURL(address string) error {
 	case "https", "wss":
 		u.Scheme = "wss"
 	default:
-		return usageError{fmt.Errorf("--url begins with %s:, want ws: or wss:", u.Scheme)}
+		return usageError{fmt.Errorf("--url begins with %s, want ws or wss", u.Scheme)}
 	}
 	if strings.Trim(u.Path, "/") == "" {
 		u.Path = "/ws/dashboard/"

@@ -292,7 +292,7 @@ func TestMistakesOnTailsCommandLineEndWithTwo(t *testing.T) {
 		"--token and --token-file are both set; give one of them":                                                 {"--token", "a", "--token-file", "b"},
 		"the token's file: open /nowhere: no such file or directory; name a file that this user can read":         {"--token-file", "/nowhere"},
 		"--url is no address of a gateway, want one like wss://live.example.org":                                  {"--token", "a", "--url", "localhost"},
-		"--url begins with ftp:, want ws: or wss:":                                                                {"--token", "a", "--url", "ftp://h"},
+		"--url begins with ftp, want ws or wss":                                                                   {"--token", "a", "--url", "ftp://h"},
 		`--since: event id "yesterday", want a log position and a number like 0/1A2B3C4D.2`:                       {"--token", "a", "--since", "yesterday"},
 		"unknown flag: --sinse, the nearest known is --since":                                                     {"--sinse", "x"},
 		`schoolbell tail takes no arguments, but was given "now"; settings are flags, see schoolbell tail --help`: {"now"},
