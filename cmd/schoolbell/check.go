@@ -18,8 +18,8 @@ func newCheckCmd() *cobra.Command {
 		Use:   "check",
 		Short: "Say everything that is wrong with the database, each with its remedy",
 		Long: `Say everything that is wrong with the database, in the order in which to mend it,
-each with the command that mends it. Ends with 1 if anything is wrong; advice alone
-is not.`,
+each with the command that mends it. Ends with 1 if anything is wrong; advice
+alone does not count.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadConfig(cmd.Flags(), os.Environ(), "database")

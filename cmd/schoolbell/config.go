@@ -30,8 +30,8 @@ type Config struct {
 	// the systemd unit set it to /var/lib/schoolbell.
 	Data string `key:"data" env:"SCHOOLBELL_DATA" default:"schoolbell-data" unit:"folder" help:"The durable store; relative to the working directory."`
 
-	Slot        Name `key:"slot" env:"SCHOOLBELL_SLOT" default:"schoolbell" unit:"name" help:"Replication slot; one gateway each."`
-	Publication Name `key:"publication" env:"SCHOOLBELL_PUBLICATION" default:"schoolbell" unit:"name" help:"Publication that init creates."`
+	Slot        Name `key:"slot" env:"SCHOOLBELL_SLOT" default:"schoolbell" unit:"name" help:"Replication slot, which the first start makes; every gateway needs its own."`
+	Publication Name `key:"publication" env:"SCHOOLBELL_PUBLICATION" default:"schoolbell" unit:"name" help:"Publication, which init makes."`
 
 	Heartbeat       time.Duration `key:"heartbeat" env:"SCHOOLBELL_HEARTBEAT" default:"30s" min:"1s" unit:"duration" help:"Time between two pings to a dashboard; two in a row without a pong close it."`
 	MetricsInterval time.Duration `key:"metrics_interval" env:"SCHOOLBELL_METRICS_INTERVAL" default:"10s" min:"1s" unit:"duration" help:"Time between two metrics messages to a dashboard."`

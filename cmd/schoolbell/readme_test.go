@@ -37,6 +37,14 @@ func TestTheREADMEsTablesAreThoseOfTheCode(t *testing.T) {
 	require.Equal(t, want, readme, "write the tables anew: go test ./cmd/schoolbell -run README -update")
 }
 
+func TestTheREADMEsMetricsExist(t *testing.T) {
+	instruments, err := metrics.Table()
+	require.NoError(t, err)
+	for _, name := range regexp.MustCompile(`schoolbell_\w+`).FindAllString(read(t, "README.md"), -1) {
+		require.Contains(t, instruments, "| `"+name+"` |")
+	}
+}
+
 func TestTheREADMEsCommandsExist(t *testing.T) {
 	command := regexp.MustCompile(`^(?:go run \./cmd/schoolbell|schoolbell) ([^#|>]+)`)
 	found := 0
