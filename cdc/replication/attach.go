@@ -2,11 +2,13 @@ package replication
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
 
 	"github.com/jackc/pglogrepl"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/schoolbell/schoolbell/cdc"
 )
@@ -49,7 +51,20 @@ func (r *Reader) attach(ctx context.Context, sink Sink) error {
 	r.streamed = true
 	r.board.set(Streaming, "")
 	r.log.Info("following the log", "lsn", r.at.durable)
-	return r.follow(ctx, s, sink)
+	return r.explainLog(r.follow(ctx, s, sink))
+}
+
+// explainLog knows the one way in which a log that is there can be unreadable for good:
+// the server reads it with the catalogue of the time when it was written.
+func (r *Reader) explainLog(err error) error {
+	server, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok || server.Code != "42704" {
+		return err
+	}
+	return (&SetupError{
+		Setting: "log after " + r.at.durable.String(), Got: "not readable (" + server.Message + "): it was written while the publication was missing",
+		Want: "all of it written while there was one", Fix: afresh(r.cfg.Slot, true),
+	}).because(err)
 }
 
 func (r *Reader) identify(ctx context.Context, c *conn) (cdc.Source, cdc.LSN, error) {

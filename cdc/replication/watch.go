@@ -40,7 +40,7 @@ func (r *Reader) Watch(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 		case <-slotTick.C:
-			health = false
+			health = r.Status().Health != nil // what was wrong may have been put right
 		case <-healthTick.C:
 			health = true
 		case <-r.nudge:
