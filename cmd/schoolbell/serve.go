@@ -38,7 +38,11 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	err = errors.Join(g.run(ctx), g.close())
+	err = g.run(ctx)
+	closed := g.close()
+	if err == nil || g.store.Failure() == nil { // otherwise the same would be said twice
+		err = errors.Join(err, closed)
+	}
 	if err == nil {
 		log.Info("stopped", "pos", g.projection.Checkpoint().Applied.String())
 	}
