@@ -81,34 +81,48 @@ func (w *eventWriter) created(id cdc.ID, a assignment) {
 
 func (w *eventWriter) submitted(id cdc.ID, t thread) {
 	w.begin(cdc.Submission)
-	w.id("submission_id", id)
-	w.id("assignment_id", t.assignment)
-	w.student(t.student)
-	w.end(cdc.Submission, t.assignment, w.fold.concerned(w.fold.teacher(t.assignment), []cdc.ID{t.tutor}))
+	about := w.fold.heading(t.assignment)
+	w.work(id, t, about)
+	w.end(cdc.Submission, t.assignment, w.fold.concerned(about.teacher, []cdc.ID{t.tutor}))
 }
 
 func (w *eventWriter) graded(id cdc.ID, t thread) {
 	w.begin(cdc.Grade)
-	w.id("submission_id", id)
-	w.id("assignment_id", t.assignment)
-	w.student(t.student)
+	about := w.fold.heading(t.assignment)
+	w.work(id, t, about)
 	w.field("grade")
 	w.buf = append(w.buf, cmp.Or(w.fold.scores[id], "null")...)
-	w.end(cdc.Grade, t.assignment, w.fold.concerned(w.fold.teacher(t.assignment), []cdc.ID{t.tutor}))
+	w.end(cdc.Grade, t.assignment, w.fold.concerned(about.teacher, []cdc.ID{t.tutor}))
+}
+
+// work names a submission: which, of what, by whom.
+func (w *eventWriter) work(id cdc.ID, t thread, about heading) {
+	w.id("submission_id", id)
+	w.id("assignment_id", t.assignment)
+	w.title(about.title)
+	w.student(t.student)
+}
+
+// title is a field that only we add: a client cannot know the titles of all
+// assignments that were there before it.
+func (w *eventWriter) title(title string) {
+	w.field("assignment_title")
+	w.buf = cdc.AppendJSONString(w.buf, title)
 }
 
 // closed concerns those who could see the assignment: when it was deleted, its
 // rows are gone with it, so it is those from before the transaction.
 func (w *eventWriter) closed(r *touched[assignment], before assignment) {
 	w.begin(cdc.AssignmentClosed)
-	w.id("assignment_id", r.key)
-	teacher, tutors := r.now.Teacher, []cdc.ID(nil)
+	about, tutors := before.heading(), []cdc.ID(nil)
 	if r.exists {
-		tutors = w.fold.tutorsOf(r.key)
+		about, tutors = r.now.heading(), w.fold.tutorsOf(r.key)
 	} else {
-		teacher, tutors = before.Teacher, w.fold.tutorsBefore(r.key)
+		tutors = w.fold.tutorsBefore(r.key)
 	}
-	w.end(cdc.AssignmentClosed, r.key, w.fold.concerned(teacher, tutors))
+	w.id("assignment_id", r.key)
+	w.title(about.title)
+	w.end(cdc.AssignmentClosed, r.key, w.fold.concerned(about.teacher, tutors))
 }
 
 func (w *eventWriter) begin(kind cdc.Kind) {

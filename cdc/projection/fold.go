@@ -319,12 +319,15 @@ func (f *fold) tutor(student cdc.ID) cdc.ID {
 }
 
 // teacherBefore owned the assignment before the transaction.
-func (f *fold) teacherBefore(id cdc.ID) cdc.ID { return f.p.assignments[id] }
+func (f *fold) teacherBefore(id cdc.ID) cdc.ID { return f.p.assignments[id].teacher }
 
 // teacher owns the assignment by the end of the transaction.
-func (f *fold) teacher(id cdc.ID) cdc.ID {
+func (f *fold) teacher(id cdc.ID) cdc.ID { return f.heading(id).teacher }
+
+// heading is the assignment's by the end of the transaction.
+func (f *fold) heading(id cdc.ID) heading {
 	if r, ok := f.assignments.index[id]; ok {
-		return r.now.Teacher
+		return r.now.heading()
 	}
 	return f.p.assignments[id]
 }

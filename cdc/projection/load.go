@@ -26,7 +26,7 @@ func (p *Projection) load() error {
 			return err
 		}
 		a, err := readAssignment(value)
-		p.assignments[id] = a.Teacher
+		p.assignments[id] = a.heading()
 		return err
 	})
 	if err != nil {

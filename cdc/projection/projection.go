@@ -29,13 +29,21 @@ type Projection struct {
 	// a stored transaction visible; it may read without the lock.
 	mu          sync.RWMutex
 	people      map[cdc.ID]cdc.Person
-	assignments map[cdc.ID]cdc.ID // to the teacher who owns it
+	assignments map[cdc.ID]heading
 	lookups     []lookup
 	counts      map[scope]cdc.Counts
 	admins      map[cdc.ID]turns // of people who began or ceased to be one
 
 	stats stats
 }
+
+// heading is what every event about an assignment needs to know of it.
+type heading struct {
+	teacher cdc.ID // who owns it
+	title   string
+}
+
+func (a assignment) heading() heading { return heading{a.Teacher, a.Title} }
 
 // lookup is one lookup table, whole: they are small.
 type lookup struct {
@@ -120,7 +128,7 @@ func (e *ProfileError) Error() string {
 // clear forgets everything in memory.
 func (p *Projection) clear() {
 	p.people = map[cdc.ID]cdc.Person{}
-	p.assignments = map[cdc.ID]cdc.ID{}
+	p.assignments = map[cdc.ID]heading{}
 	p.counts = map[scope]cdc.Counts{}
 	p.admins = map[cdc.ID]turns{}
 	p.lookups = nil

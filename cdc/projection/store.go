@@ -111,7 +111,7 @@ func (f *fold) publish() {
 	}
 	for _, r := range f.assignments.rows {
 		if r.exists {
-			p.assignments[r.key] = r.now.Teacher
+			p.assignments[r.key] = r.now.heading()
 		} else {
 			delete(p.assignments, r.key)
 		}

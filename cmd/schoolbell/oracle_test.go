@@ -39,7 +39,7 @@ type expected struct {
 const oracleCopies = `
 CREATE SCHEMA IF NOT EXISTS oracle;
 DROP TABLE IF EXISTS oracle.a, oracle.s, oracle.g, oracle.p;
-CREATE UNLOGGED TABLE oracle.a AS SELECT id, author_id, status FROM assignments_assignment;
+CREATE UNLOGGED TABLE oracle.a AS SELECT id, title, author_id, status FROM assignments_assignment;
 CREATE UNLOGGED TABLE oracle.s AS SELECT id, submitted_at, grade FROM assignments_assignmentsubmission;
 CREATE UNLOGGED TABLE oracle.g AS SELECT assignment_id, user_id FROM assignments_assignment_assigned_to;
 CREATE UNLOGGED TABLE oracle.p AS SELECT user_id, tutor_id FROM accounts_studentprofile;
@@ -66,7 +66,7 @@ WITH admins AS (
 	SELECT s.*, o.submitted_at AS was_submitted, o.grade AS was_graded,
 		(SELECT people FROM admins) || array(SELECT id FROM teacher WHERE id = a.author_id)
 			|| array(SELECT tutor.id FROM accounts_studentprofile p JOIN tutor ON tutor.id = p.tutor_id WHERE p.user_id = s.student_id) AS people,
-		jsonb_build_object('id', u.id, 'email', u.email, 'first_name', u.first_name, 'last_name', u.last_name) AS student
+		a.title AS assignment_title, jsonb_build_object('id', u.id, 'email', u.email, 'first_name', u.first_name, 'last_name', u.last_name) AS student
 	FROM assignments_assignmentsubmission s
 		JOIN assignments_assignment a ON a.id = s.assignment_id
 		JOIN accounts_user u ON u.id = s.student_id
@@ -79,13 +79,13 @@ SELECT 0, jsonb_build_object('type', 'assignment', 'assignment_id', a.id, 'title
 FROM assignments_assignment a LEFT JOIN reach r ON r.assignment_id = a.id
 WHERE NOT EXISTS (SELECT FROM oracle.a o WHERE o.id = a.id)
 UNION ALL
-SELECT 1, jsonb_build_object('type', 'submission', 'submission_id', id, 'assignment_id', assignment_id, 'student', student), people
+SELECT 1, jsonb_build_object('type', 'submission', 'submission_id', id, 'assignment_id', assignment_id, 'assignment_title', assignment_title, 'student', student), people
 FROM work WHERE submitted_at IS NOT NULL AND submitted_at IS DISTINCT FROM was_submitted
 UNION ALL
-SELECT 1, jsonb_build_object('type', 'grade', 'submission_id', id, 'assignment_id', assignment_id, 'student', student, 'grade', grade), people
+SELECT 1, jsonb_build_object('type', 'grade', 'submission_id', id, 'assignment_id', assignment_id, 'assignment_title', assignment_title, 'student', student, 'grade', grade), people
 FROM work WHERE grade IS NOT NULL AND grade IS DISTINCT FROM was_graded
 UNION ALL
-SELECT 2, jsonb_build_object('type', 'assignment_closed', 'assignment_id', o.id),
+SELECT 2, jsonb_build_object('type', 'assignment_closed', 'assignment_id', o.id, 'assignment_title', coalesce(a.title, o.title)),
 	(SELECT people FROM admins) || array(SELECT id FROM teacher WHERE id = coalesce(a.author_id, o.author_id))
 		|| CASE WHEN a.id IS NULL THEN was.tutors ELSE now.tutors END
 FROM oracle.a o LEFT JOIN assignments_assignment a ON a.id = o.id

@@ -65,8 +65,8 @@ func (s *scenario) draw() operation {
 		{2, s.on(anyStudent, `UPDATE accounts_studentprofile SET tutor_id = (SELECT id FROM accounts_user WHERE role = 'tutor' ORDER BY id OFFSET $2 % 4 LIMIT 1) WHERE user_id = $1`, mark)},
 		{1, s.on(anyStudent, `UPDATE accounts_studentprofile SET tutor_id = NULL WHERE user_id = $1`)},
 		{2, s.on(anyStudent, `UPDATE accounts_user SET first_name = $2, last_name = $2, email = 'x@школа.example' WHERE id = $1`, word)},
-		{3, s.on(someStaff, `UPDATE accounts_user SET role = $2 WHERE id = $1`, []string{"teacher", "tutor", "admin", "student"}[s.rand.IntN(4)])},
-		{2, s.on(someStaff, `UPDATE accounts_user SET is_active = NOT is_active, last_login = now() WHERE id = $1`)},
+		{5, s.on(someStaff, `UPDATE accounts_user SET role = $2 WHERE id = $1`, []string{"teacher", "tutor", "admin", "student"}[s.rand.IntN(4)])},
+		{5, s.on(someStaff, `UPDATE accounts_user SET is_active = NOT is_active, last_login = now() WHERE id = $1`)},
 		{3, s.on(someStaff, `UPDATE accounts_user SET is_active = true WHERE id = $1`)},
 		{5, session},
 	}

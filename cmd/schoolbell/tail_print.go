@@ -32,16 +32,16 @@ func (f frame) line(raw []byte) string {
 	var says string
 	switch f.Type {
 	case "submission":
-		says = fmt.Sprintf("%s handed in submission %s for assignment %s", f.student(), f.SubmissionID, f.AssignmentID)
+		says = fmt.Sprintf("%s handed in submission %s for %s", f.student(), f.SubmissionID, f.assignment())
 	case "grade":
-		says = fmt.Sprintf("%s got %s on submission %s for assignment %s", f.student(), f.Grade, f.SubmissionID, f.AssignmentID)
+		says = fmt.Sprintf("%s got %s on submission %s for %s", f.student(), f.Grade, f.SubmissionID, f.assignment())
 	case "assignment":
 		says = fmt.Sprintf("assignment %s: %s", f.AssignmentID, f.Title)
 		if f.DueDate != "" {
 			says += ", due " + local(f.DueDate, "2006-01-02 15:04")
 		}
 	case "assignment_closed":
-		says = fmt.Sprintf("assignment %s is closed", f.AssignmentID)
+		says = f.assignment() + " is closed"
 	case "gap":
 		count := "an unknown number of"
 		if f.Count != nil {
@@ -68,6 +68,14 @@ func local(text, layout string) string {
 		return text
 	}
 	return t.Local().Format(layout)
+}
+
+func (f frame) assignment() string {
+	text := fmt.Sprintf("assignment %s", f.AssignmentID)
+	if f.AssignmentTitle != "" {
+		text += " (" + f.AssignmentTitle + ")"
+	}
+	return text
 }
 
 func (f frame) student() string {

@@ -32,17 +32,18 @@ type ending struct {
 
 // frame is what tail understands of a message (protocol.md).
 type frame struct {
-	Type         string          `json:"type"`
-	ID           string          `json:"id"`
-	Cursor       string          `json:"cursor"`
-	Timestamp    string          `json:"timestamp"`
-	Recovered    bool            `json:"recovered"`
-	Resumed      bool            `json:"resumed"`
-	UserEmail    string          `json:"user_email"`
-	UserRole     string          `json:"user_role"`
-	SubmissionID json.RawMessage `json:"submission_id"`
-	AssignmentID json.RawMessage `json:"assignment_id"`
-	Student      struct {
+	Type            string          `json:"type"`
+	ID              string          `json:"id"`
+	Cursor          string          `json:"cursor"`
+	Timestamp       string          `json:"timestamp"`
+	Recovered       bool            `json:"recovered"`
+	Resumed         bool            `json:"resumed"`
+	UserEmail       string          `json:"user_email"`
+	UserRole        string          `json:"user_role"`
+	SubmissionID    json.RawMessage `json:"submission_id"`
+	AssignmentID    json.RawMessage `json:"assignment_id"`
+	AssignmentTitle string          `json:"assignment_title"`
+	Student         struct {
 		Email     string `json:"email"`
 		FirstName string `json:"first_name"`
 		LastName  string `json:"last_name"`

@@ -98,7 +98,7 @@ export class Feed {
   }
 
   #title(m, otherwise = 'assignment') {
-    const title = this.#titles.get(String(m.assignment_id));
+    const title = m.assignment_title || this.#titles.get(String(m.assignment_id));
     return title ? element('cite', '', title) : `${otherwise} ${m.assignment_id}`;
   }
 
