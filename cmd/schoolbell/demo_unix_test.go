@@ -83,7 +83,8 @@ func startDemo(t *testing.T, ordinary bool, args ...string) *demoProcess {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(temp)) })
 	require.NoError(t, os.Chmod(temp, 0o777)) // another user makes its folders in it
-	program := os.Args[0]
+	program, err := os.Executable()
+	require.NoError(t, err)
 	attributes := &syscall.SysProcAttr{}
 	if nobody := anybodyElse(t); ordinary && nobody != nil {
 		attributes.Credential = nobody
@@ -132,7 +133,9 @@ func copyProgram(t *testing.T) string {
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	require.NoError(t, os.Chmod(dir, 0o755))
 	program := filepath.Join(dir, "schoolbell")
-	from, err := os.Open(os.Args[0])
+	self, err := os.Executable()
+	require.NoError(t, err)
+	from, err := os.Open(self)
 	require.NoError(t, err)
 	defer from.Close()
 	to, err := os.OpenFile(program, os.O_WRONLY|os.O_CREATE, 0o755)
