@@ -131,20 +131,57 @@ func checkPublication(p *publication, name string, tables []*table, version int)
 			Setting: called, Got: "without " + strings.Join(p.actions, ", "), Want: allActions, Fix: alterActions(name),
 		}})
 	}
-	for _, got := range p.differences(tables, version) {
+	if all := p.differences(tables, version); all != nil {
+		got, want := sumUp(all)
 		found = append(found, Finding{Problem, &SetupError{
-			Setting: called, Got: got.got, Want: got.want, Fix: alterPublication(name, tables, version),
+			Setting: called, Got: got, Want: want, Fix: alterPublication(name, tables, version),
 		}})
 	}
 	return found
 }
 
-type difference struct{ got, want string }
+// difference is one thing about one table or schema. It reads: got of, harm.
+type difference struct{ got, of, harm, want string }
+
+const breaksLMS = ", which makes the LMS's own UPDATE and DELETE fail"
+
+// sumUp says all differences at once, as one statement mends them: what is the same
+// about several tables is said once.
+func sumUp(all []difference) (got, want string) {
+	type same struct{ got, harm string }
+	var kinds []same
+	of := map[same][]string{}
+	want = all[0].want
+	for _, d := range all {
+		kind := same{d.got, d.harm}
+		if of[kind] == nil {
+			kinds = append(kinds, kind)
+		}
+		of[kind] = append(of[kind], d.of)
+		if d.want != want {
+			want = "the profile's tables and columns alone"
+		}
+	}
+	parts := make([]string, len(kinds))
+	for i, kind := range kinds {
+		parts[i] = kind.got + " " + enumerate(of[kind]) + kind.harm
+	}
+	return strings.Join(parts, "; "), want
+}
+
+// enumerate writes a, b and c.
+func enumerate(names []string) string {
+	last := len(names) - 1
+	if last == 0 {
+		return names[0]
+	}
+	return strings.Join(names[:last], ", ") + " and " + names[last]
+}
 
 func (p *publication) differences(tables []*table, version int) []difference {
 	var all []difference
 	for _, s := range p.schemas {
-		all = append(all, difference{"publishing all of schema " + quoted(s), "only the profile's tables"})
+		all = append(all, difference{got: "publishing all of", of: "schema " + quoted(s), want: "only the profile's tables"})
 	}
 	rest := map[uint32]bool{}
 	for oid := range p.tables {
@@ -155,10 +192,10 @@ func (p *publication) differences(tables []*table, version int) []difference {
 		delete(rest, t.oid)
 		switch {
 		case !ok:
-			all = append(all, difference{"without table " + t.String(), "with it"})
+			all = append(all, difference{got: "without", of: "table " + t.String(), want: "with it"})
 			continue
 		case pub.filter:
-			all = append(all, difference{"filtering the rows of " + t.String() + ", which makes the LMS's own UPDATE and DELETE fail", "no filter"})
+			all = append(all, difference{"filtering the rows of", t.String(), breaksLMS, "no filter"})
 		}
 		if version >= listsFrom {
 			all = append(all, pub.columns(t)...)
@@ -170,7 +207,7 @@ func (p *publication) differences(tables []*table, version int) []difference {
 	}
 	slices.Sort(extra)
 	for _, name := range extra {
-		all = append(all, difference{"publishing table " + name, "only the profile's tables"})
+		all = append(all, difference{got: "publishing", of: "table " + name, want: "only the profile's tables"})
 	}
 	return all
 }
@@ -182,9 +219,9 @@ func (pub published) columns(t *table) []difference {
 	case list == nil && pub.list == nil:
 		return nil
 	case list == nil:
-		return []difference{{"listing columns of " + t.String() + ", which makes the LMS's own UPDATE and DELETE fail", "no list: the table's identity is the whole row"}}
+		return []difference{{"listing columns of", t.String(), breaksLMS, "no list: the table's identity is the whole row"}}
 	case pub.list == nil:
-		return []difference{{"sending all columns of " + t.String(), "only " + strings.Join(list, ", ")}}
+		return []difference{{got: "sending all columns of", of: t.String(), want: "only " + strings.Join(list, ", ")}}
 	}
 	var missing, identity, extra []string
 	for _, c := range t.columns {
@@ -200,13 +237,13 @@ func (pub published) columns(t *table) []difference {
 	}
 	var all []difference
 	if identity != nil {
-		all = append(all, difference{"leaving " + strings.Join(identity, ", ") + " out of " + t.String() + ", which makes the LMS's own UPDATE and DELETE fail", "the identity in the list"})
+		all = append(all, difference{"leaving " + strings.Join(identity, ", ") + " out of", t.String(), breaksLMS, "the identity in the list"})
 	}
 	if missing != nil {
-		all = append(all, difference{"leaving " + strings.Join(missing, ", ") + " out of " + t.String(), "the profile's columns in the list"})
+		all = append(all, difference{got: "leaving " + strings.Join(missing, ", ") + " out of", of: t.String(), want: "the profile's columns in the list"})
 	}
 	if extra != nil {
-		all = append(all, difference{"sending " + strings.Join(extra, ", ") + " of " + t.String(), "only " + strings.Join(list, ", ")})
+		all = append(all, difference{got: "sending " + strings.Join(extra, ", ") + " of", of: t.String(), want: "only " + strings.Join(list, ", ")})
 	}
 	return all
 }
