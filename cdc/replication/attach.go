@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pglogrepl"
@@ -55,10 +56,12 @@ func (r *Reader) attach(ctx context.Context, sink Sink) error {
 }
 
 // explainLog knows the one way in which a log that is there can be unreadable for good:
-// the server reads it with the catalogue of the time when it was written.
+// the server reads it with the catalogue of the time when it was written. Other things
+// can be undefined, too, and the message may be in any language: it is the name that
+// tells.
 func (r *Reader) explainLog(err error) error {
 	server, ok := errors.AsType[*pgconn.PgError](err)
-	if !ok || server.Code != "42704" {
+	if !ok || server.Code != "42704" || !strings.Contains(server.Message, r.cfg.Publication) {
 		return err
 	}
 	return (&SetupError{
