@@ -18,11 +18,22 @@ import (
 // wrong are the problems that Check finds, as sentences.
 func (s *school) wrong(t *testing.T) []string {
 	t.Helper()
+	return s.found(t, replication.Problem)
+}
+
+// advice is what Check says beside the problems.
+func (s *school) advice(t *testing.T) []string {
+	t.Helper()
+	return s.found(t, replication.Advice)
+}
+
+func (s *school) found(t *testing.T, severity replication.Severity) []string {
+	t.Helper()
 	found, err := replication.Check(t.Context(), s.cfg)
 	require.NoError(t, err)
 	var all []string
 	for _, f := range found {
-		if f.Severity == replication.Problem {
+		if f.Severity == severity {
 			all = append(all, f.Err.Error())
 		}
 	}

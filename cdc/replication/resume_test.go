@@ -117,11 +117,23 @@ func TestASlotInUseIsWaitedFor(t *testing.T) {
 			"fix: stop the other reader, or give this one a slot of its own; if it hangs: SELECT pg_terminate_backend(%[2]d)", s.cfg.Slot, other.PID()), r.Status().Reason)
 		require.NoError(t, stop())
 	}
+	require.Contains(t, s.advice(t), fmt.Sprintf("replication slot %s is in use by pid %d (somebody), want free for us; "+
+		"fix: stop the other reader, or give this one a slot of its own; if it hangs: SELECT pg_terminate_backend(%[2]d)", s.cfg.Slot, other.PID()))
 	r, _ := s.run(t, k, k.checkpoint())
 	until(t, "attempts", func() bool { return r.Status().Reconnects[replication.SlotInUse] > 0 })
 	require.NoError(t, other.Close(t.Context()))
 	until(t, "the stream", streaming(r))
 	s.agree(t, k)
+}
+
+func TestAGatewayThatRunsIsNoTroubleToCheck(t *testing.T) {
+	s := newSchool(t)
+	r, _ := s.run(t, newSink(), cdc.Checkpoint{})
+	until(t, "the stream", streaming(r))
+	require.Empty(t, s.wrong(t))
+	pid := ask[int](t, s.Conn, "SELECT active_pid FROM pg_replication_slots WHERE slot_name = $1", s.cfg.Slot)
+	require.Contains(t, s.advice(t), fmt.Sprintf("replication slot %s is in use by pid %d, a gateway that is running, want no more than this one; "+
+		"fix: nothing, unless a second gateway is meant to start: give that one a slot of its own", s.cfg.Slot, pid))
 }
 
 func TestATransactionThatNeverEndsIsNamed(t *testing.T) {

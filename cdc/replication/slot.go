@@ -63,10 +63,22 @@ func (s *slot) check(c *conn, name string) []Finding {
 		}}}
 	case s.walStatus == "lost":
 		return []Finding{{Problem, s.lost(name)}}
-	case s.activePID != 0 && s.activePID != int64(c.PID()):
+	case s.activePID != 0 && s.reader == c.ParameterStatus("application_name"):
+		return []Finding{{Advice, s.running(name)}}
+	case s.activePID != 0:
 		return []Finding{{Advice, s.inUse(name)}}
 	}
 	return nil
+}
+
+// running is a gateway that does what it should, as far as one can see from outside:
+// the slot's reader calls itself what we call ourselves.
+func (s *slot) running(name string) *SetupError {
+	e := s.inUse(name)
+	e.Got = fmt.Sprintf("in use by pid %d, a gateway that is running", s.activePID)
+	e.Want = "no more than this one"
+	e.Fix = "nothing, unless a second gateway is meant to start: give that one a slot of its own"
+	return e
 }
 
 func (s *slot) inUse(name string) *SetupError {
