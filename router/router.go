@@ -41,6 +41,9 @@ type Batch struct {
 	Cursor cdc.Position // everything up to here has been applied
 	People []cdc.Person // whose rights changed; takes effect before Events
 	Events []*cdc.Event // in commit order
+	// More says that the last event's transaction goes on in the next batch: what of
+	// it is not pushed one by one is told when it is over.
+	More bool
 }
 
 // Router holds all subscriptions. See the package comment for who may call what.
@@ -125,12 +128,15 @@ func (r *Router) Publish(b Batch) {
 	for _, e := range b.Events {
 		r.queue(e)
 	}
-	for _, s := range r.bulk {
-		s.mu.Lock()
-		r.closeBulk(s)
-		s.mu.Unlock()
+	if !b.More {
+		for _, s := range r.bulk {
+			s.mu.Lock()
+			r.closeBulk(s)
+			s.mu.Unlock()
+		}
+		clear(r.bulk)
+		r.bulk = r.bulk[:0]
 	}
-	r.bulk = r.bulk[:0]
 	if n := len(b.Events); n > 0 {
 		// A cursor short of the events would hide them from who joins now.
 		r.advance(b.Events[n-1].Position)

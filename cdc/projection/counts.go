@@ -51,37 +51,40 @@ func scopesOf(t thread, teacher cdc.ID) [3]scope {
 	return s
 }
 
-// countThreads turns the touched threads into differences of the counts.
-func (f *fold) countThreads() error {
-	for _, r := range f.threads.rows {
-		counted, counts := r.existed && !r.was.gone, r.exists && !r.now.gone
-		var was, now [3]scope
-		if counted {
-			was = scopesOf(r.was, f.teacherBefore(r.was.assignment))
+// countThread turns a touched thread into differences of the counts.
+func (f *fold) countThread(r *touched[thread]) error {
+	counted, counts := r.existed && !r.was.gone, r.exists && !r.now.gone
+	var was, now [3]scope
+	if counted {
+		was = scopesOf(r.was, f.teacherBefore(r.was.assignment))
+	}
+	if counts {
+		now = scopesOf(r.now, f.teacher(r.now.assignment))
+	}
+	for i := range was {
+		f.addThread(was[i], r.was, -1)
+		f.addThread(now[i], r.now, +1)
+		if was[i] == now[i] && r.was.student == r.now.student {
+			continue // still the same student in the same scope
 		}
-		if counts {
-			now = scopesOf(r.now, f.teacher(r.now.assignment))
+		if err := f.addActive(was[i], r.was.student, -1); err != nil {
+			return err
 		}
-		for i := range was {
-			f.addThread(was[i], r.was, -1)
-			f.addThread(now[i], r.now, +1)
-			if was[i] == now[i] && r.was.student == r.now.student {
-				continue // still the same student in the same scope
-			}
-			if err := f.addActive(was[i], r.was.student, -1); err != nil {
-				return err
-			}
-			if err := f.addActive(now[i], r.now.student, +1); err != nil {
-				return err
-			}
+		if err := f.addActive(now[i], r.now.student, +1); err != nil {
+			return err
 		}
 	}
+	return nil
+}
+
+// countActives counts the students who have got their first thread in a scope, or
+// lost their last.
+func (f *fold) countActives() {
 	for a, n := range f.actives {
 		if d := n.appeared(); d != 0 {
 			f.delta(a.scope).ActiveStudents += d
 		}
 	}
-	return nil
 }
 
 func (f *fold) addThread(s scope, t thread, n int64) {
@@ -115,15 +118,18 @@ func (f *fold) addActive(s scope, student cdc.ID, n int64) error {
 // countAssignments turns touched assignments and what is given to whom into
 // differences of the counts.
 func (f *fold) countAssignments() error {
-	for _, r := range f.given.rows {
+	err := f.given.each(func(r *touched[given]) error {
+		f.note(unchanged(r))
 		if err := f.addReach(r.was, r.existed, f.tutorBefore(r.was.student), -1); err != nil {
 			return err
 		}
-		if err := f.addReach(r.now, r.exists, f.tutor(r.now.student), +1); err != nil {
-			return err
-		}
+		return f.addReach(r.now, r.exists, f.tutor(r.now.student), +1)
+	})
+	if err != nil {
+		return err
 	}
 	for _, r := range f.assignments.rows {
+		f.note(unchanged(r))
 		if r.existed {
 			f.addAssignment(r.was.Teacher, -1)
 		}

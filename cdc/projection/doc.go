@@ -17,6 +17,7 @@
 //     shadow's changes, the events with their audiences, the counts and the
 //     position. What a transaction meant is published when its batch is stored. A
 //     transaction that breaks off leaves no trace, in the store or in memory.
+//   - A transaction may touch more rows than fit into the memory.
 //   - An audience is who may see the event by the end of its transaction.
 //   - The counts equal the SQL definition at every commit.
 //
@@ -40,6 +41,7 @@
 //	n scope student       how many threads the student has in the scope
 //	c scope               the four counts of the scope
 //	w person              when the person began and ceased to be an admin
+//	+ …                   the rows of a large transaction on their way; see aside.go
 //
 // A scope is what one person's counts range over: everything (admins), the
 // assignments that a teacher owns, or the students of a tutor.

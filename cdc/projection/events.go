@@ -8,38 +8,6 @@ import (
 	"github.com/schoolbell/schoolbell/cdc"
 )
 
-// events lists what the settled transaction meant: what was created, then what
-// was handed in and graded, then what closed, each in the order of first touch.
-func (f *fold) events(commit cdc.LSN, at time.Time) []*cdc.Event {
-	w := eventWriter{fold: f, commit: commit, time: at}
-	for _, r := range f.assignments.rows {
-		if before, _ := r.before(); r.exists && r.now.created && !before.created {
-			w.created(r.key, r.now)
-		}
-	}
-	for _, r := range f.threads.rows {
-		if !r.exists || r.now.gone {
-			continue
-		}
-		before, _ := r.before()
-		if r.now.submitted != 0 && r.now.submitted != before.submitted {
-			w.submitted(r.key, r.now)
-		}
-		if r.now.graded != 0 && r.now.graded != before.graded {
-			w.graded(r.key, r.now)
-		}
-	}
-	for _, r := range f.assignments.rows {
-		if r.moved {
-			continue // it lives on under another key
-		}
-		if before, _ := r.before(); before.open() && !r.now.open() {
-			w.closed(r, before)
-		}
-	}
-	return w.events
-}
-
 // changedRights lists the people whose role or activity the transaction changed.
 func (f *fold) changedRights() []cdc.Person {
 	var people []cdc.Person
@@ -54,13 +22,76 @@ func (f *fold) changedRights() []cdc.Person {
 	return people
 }
 
-// eventWriter numbers events and writes their bodies, as protocol.md gives them.
+// eventWriter numbers events and writes their bodies, as protocol.md gives them. A
+// nil one writes nothing: a snapshot is not news.
 type eventWriter struct {
 	fold   *fold
 	commit cdc.LSN
 	time   time.Time
-	events []*cdc.Event
+	last   uint32 // number of the last event
+	kinds  [len(cdc.Kinds) + 1]uint64
 	buf    []byte
+
+	events []*cdc.Event
+	// ahead takes the events of a large transaction instead: they go into the history
+	// before it is true, where nobody looks yet. nil: it is not large.
+	ahead *pieces
+	err   error
+}
+
+// begin answers the writer for one transaction.
+func (f *fold) begin(commit cdc.LSN, at time.Time) *eventWriter {
+	f.writer = eventWriter{fold: f, commit: commit, time: at, buf: f.writer.buf}
+	return &f.writer
+}
+
+func (w *eventWriter) createdAll(f *fold) {
+	if w == nil {
+		return
+	}
+	for _, r := range f.assignments.rows {
+		if before, _ := r.before(); r.exists && r.now.created && !before.created {
+			w.created(r.key, r.now)
+		}
+	}
+}
+
+func (w *eventWriter) thread(r *touched[thread]) {
+	if w == nil || !r.exists || r.now.gone {
+		return
+	}
+	before, _ := r.before()
+	if r.now.submitted != 0 && r.now.submitted != before.submitted {
+		w.submitted(r.key, r.now)
+	}
+	if r.now.graded != 0 && r.now.graded != before.graded {
+		w.graded(r.key, r.now)
+	}
+}
+
+func (w *eventWriter) closedAll(f *fold) {
+	if w == nil {
+		return
+	}
+	for _, r := range f.assignments.rows {
+		if r.moved {
+			continue // it lives on under another key
+		}
+		if before, _ := r.before(); before.open() && !r.now.open() {
+			w.closed(r, before)
+		}
+	}
+}
+
+// failed is what went wrong with the events that went ahead.
+func (w *eventWriter) failed() error {
+	if w == nil {
+		return nil
+	}
+	if w.ahead != nil && w.err == nil {
+		w.err = w.ahead.flush()
+	}
+	return w.err
 }
 
 func (w *eventWriter) created(id cdc.ID, a assignment) {
@@ -76,56 +107,49 @@ func (w *eventWriter) created(id cdc.ID, a assignment) {
 	} else {
 		w.buf = cdc.AppendJSONTime(w.buf, a.Due)
 	}
-	w.end(cdc.Assignment, id, w.fold.concerned(a.Teacher, w.fold.tutorsOf(id)))
+	w.end(cdc.Assignment, id, w.fold.concerned(a.Teacher, w.fold.tutorsOf(id)...))
 }
 
 func (w *eventWriter) submitted(id cdc.ID, t thread) {
-	w.begin(cdc.Submission)
-	about := w.fold.heading(t.assignment)
-	w.work(id, t, about)
-	w.end(cdc.Submission, t.assignment, w.fold.concerned(about.teacher, []cdc.ID{t.tutor}))
+	about := w.work(cdc.Submission, id, t)
+	w.end(cdc.Submission, t.assignment, w.fold.concerned(about.teacher, t.tutor))
 }
 
 func (w *eventWriter) graded(id cdc.ID, t thread) {
-	w.begin(cdc.Grade)
-	about := w.fold.heading(t.assignment)
-	w.work(id, t, about)
+	about := w.work(cdc.Grade, id, t)
 	w.field("grade")
-	w.buf = append(w.buf, cmp.Or(w.fold.scores[id], "null")...)
-	w.end(cdc.Grade, t.assignment, w.fold.concerned(about.teacher, []cdc.ID{t.tutor}))
+	w.buf = append(w.buf, cmp.Or(t.score, "null")...)
+	w.end(cdc.Grade, t.assignment, w.fold.concerned(about.teacher, t.tutor))
 }
 
-// work names a submission: which, of what, by whom.
-func (w *eventWriter) work(id cdc.ID, t thread, about heading) {
+// work begins an event about a submission: which, of what, by whom.
+func (w *eventWriter) work(kind cdc.Kind, id cdc.ID, t thread) heading {
+	about := w.fold.heading(t.assignment)
+	w.begin(kind)
 	w.id("submission_id", id)
 	w.id("assignment_id", t.assignment)
 	w.title(about.title)
 	w.student(t.student)
-}
-
-// title is a field that only we add: a client cannot know the titles of all
-// assignments that were there before it.
-func (w *eventWriter) title(title string) {
-	w.field("assignment_title")
-	w.buf = cdc.AppendJSONString(w.buf, title)
+	return about
 }
 
 // closed concerns those who could see the assignment: when it was deleted, its
 // rows are gone with it, so it is those from before the transaction.
 func (w *eventWriter) closed(r *touched[assignment], before assignment) {
-	w.begin(cdc.AssignmentClosed)
-	about, tutors := before.heading(), []cdc.ID(nil)
+	about, tutors := r.now.heading(), []cdc.ID(nil)
 	if r.exists {
-		about, tutors = r.now.heading(), w.fold.tutorsOf(r.key)
+		tutors = w.fold.tutorsOf(r.key)
 	} else {
-		tutors = w.fold.tutorsBefore(r.key)
+		about, tutors = before.heading(), w.fold.tutorsBefore(r.key)
 	}
+	w.begin(cdc.AssignmentClosed)
 	w.id("assignment_id", r.key)
 	w.title(about.title)
-	w.end(cdc.AssignmentClosed, r.key, w.fold.concerned(about.teacher, tutors))
+	w.end(cdc.AssignmentClosed, r.key, w.fold.concerned(about.teacher, tutors...))
 }
 
 func (w *eventWriter) begin(kind cdc.Kind) {
+	w.last++
 	w.buf = append(w.buf[:0], `{"type":"`...)
 	w.buf = append(w.buf, kind.String()...)
 	w.buf = append(w.buf, `","id":"`...)
@@ -133,9 +157,7 @@ func (w *eventWriter) begin(kind cdc.Kind) {
 	w.buf = append(w.buf, '"')
 }
 
-func (w *eventWriter) position() cdc.Position {
-	return cdc.Position{LSN: w.commit, Index: uint32(len(w.events)) + 1}
-}
+func (w *eventWriter) position() cdc.Position { return cdc.Position{LSN: w.commit, Index: w.last} }
 
 func (w *eventWriter) field(name string) {
 	w.buf = append(w.buf, ',', '"')
@@ -146,6 +168,13 @@ func (w *eventWriter) field(name string) {
 func (w *eventWriter) id(name string, id cdc.ID) {
 	w.field(name)
 	w.buf = id.AppendJSON(w.buf)
+}
+
+// title is a field that only we add: a client cannot know the titles of all
+// assignments that were there before it.
+func (w *eventWriter) title(title string) {
+	w.field("assignment_title")
+	w.buf = cdc.AppendJSONString(w.buf, title)
 }
 
 func (w *eventWriter) student(id cdc.ID) {
@@ -166,16 +195,26 @@ func (w *eventWriter) end(kind cdc.Kind, assignment cdc.ID, audience cdc.Audienc
 	w.field("timestamp")
 	w.buf = cdc.AppendJSONTime(w.buf, w.time)
 	w.buf = append(w.buf, '}')
-	w.events = append(w.events, &cdc.Event{
+	w.kinds[kind]++
+	event := cdc.Event{
 		Position: w.position(), Kind: kind, Time: w.time,
-		Assignment: assignment, Audience: audience, Body: slices.Clone(w.buf),
-	})
+		Assignment: assignment, Audience: audience, Body: w.buf,
+	}
+	if w.ahead == nil {
+		event.Body = slices.Clone(w.buf)
+		w.events = append(w.events, &event)
+		return
+	}
+	w.ahead.batch().Append(&event)
+	if w.err == nil {
+		w.err = w.ahead.mayFlush()
+	}
 }
 
 // concerned is the audience of something: its teacher and the tutors, those of
 // them who may see it in that role by the end of the transaction, and the admins.
-func (f *fold) concerned(teacher cdc.ID, tutors []cdc.ID) cdc.Audience {
-	audience := cdc.Audience{Admins: true}
+func (f *fold) concerned(teacher cdc.ID, tutors ...cdc.ID) cdc.Audience {
+	audience := cdc.Audience{Admins: true, People: make([]cdc.ID, 0, 1+len(tutors))}
 	if p := f.person(teacher); p.Active && p.Role == cdc.Teacher {
 		audience.People = append(audience.People, teacher)
 	}
@@ -186,6 +225,9 @@ func (f *fold) concerned(teacher cdc.ID, tutors []cdc.ID) cdc.Audience {
 	}
 	slices.SortFunc(audience.People, cdc.ID.Compare)
 	audience.People = slices.Compact(audience.People)
+	if len(audience.People) == 0 {
+		audience.People = nil
+	}
 	return audience
 }
 

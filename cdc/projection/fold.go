@@ -1,8 +1,8 @@
 package projection
 
 import (
+	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/schoolbell/schoolbell/cdc"
 	"github.com/schoolbell/schoolbell/cdc/profile"
@@ -24,7 +24,6 @@ type fold struct {
 	given       overlay[given]
 	threads     overlay[thread]
 	lookups     []*overlay[lookupRow]
-	scores      map[cdc.ID]string // the JSON grade of threads whose mark changed
 
 	tutors  map[cdc.ID]cdc.ID // of students whose tutor may have changed: the tutor now
 	actives map[active]*tally
@@ -32,14 +31,15 @@ type fold struct {
 	deltas  map[scope]*cdc.Counts
 	admins  map[cdc.ID]turns
 
-	changes uint64
-	noops   uint64
+	changes uint64 // of rows
+	touched uint64 // rows
+	noops   uint64 // of them, those left as they were
 	buf     []byte
+	writer  eventWriter
 }
 
 func (f *fold) init(p *Projection) {
 	f.p = p
-	f.scores = map[cdc.ID]string{}
 	f.tutors = map[cdc.ID]cdc.ID{}
 	f.actives = map[active]*tally{}
 	f.reaches = map[cdc.ID]map[cdc.ID]*tally{}
@@ -52,6 +52,8 @@ func (f *fold) init(p *Projection) {
 	f.assignments.load = func(id cdc.ID) (assignment, bool, error) { return get(f, keyAssignment, id, readAssignment) }
 	f.given.load = func(id cdc.ID) (given, bool, error) { return get(f, keyGiven, id, readGiven) }
 	f.threads.load = func(id cdc.ID) (thread, bool, error) { return get(f, keyThread, id, readThread) }
+	f.given.aside = &aside[given]{p: p, table: givenTable()}
+	f.threads.aside = &aside[thread]{p: p, table: threadTable()}
 }
 
 // get reads a record from the store.
@@ -75,13 +77,12 @@ func (f *fold) reset() {
 	for _, l := range f.lookups {
 		l.reset()
 	}
-	clear(f.scores)
 	clear(f.tutors)
 	clear(f.actives)
 	clear(f.reaches)
 	clear(f.deltas)
 	clear(f.admins)
-	f.changes, f.noops = 0, 0
+	f.changes, f.touched, f.noops = 0, 0, 0
 }
 
 // lookup answers the overlay of a lookup table, making those up to it.
@@ -108,6 +109,9 @@ func (f *fold) change(c *cdc.Change) error {
 	} else {
 		err = f.row(b, c)
 	}
+	if err == nil {
+		err = f.makeRoom()
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.Table.Name, err)
 	}
@@ -117,7 +121,7 @@ func (f *fold) change(c *cdc.Change) error {
 func (f *fold) row(b *profile.Binding, c *cdc.Change) (err error) {
 	for _, l := range b.Lookups {
 		err := f.lookup(l.Index()).apply(c, b.Key, func(values []cdc.Value, was lookupRow) (lookupRow, bool) {
-			return lookupRow{key: l.Key(values), values: l.Values(values, was.values)}, true
+			return newLookupRow(l.Key(values), l.Values(values, was.list())), true
 		})
 		if err != nil {
 			return err
@@ -146,15 +150,15 @@ func (f *fold) row(b *profile.Binding, c *cdc.Change) (err error) {
 	return err
 }
 
-// readThread reads a submission's row. A row that may have got another key has
-// its score noted in any case: an earlier change may have noted it under the old.
+// readThread reads a submission's row. A row that got another key has its score
+// noted in any case: only its events know that it is not new.
 func (f *fold) readThread(b *profile.Binding, values []cdc.Value, was thread, moved bool) (thread, bool) {
 	fields, ok := b.Submission.Read(values, profile.SubmissionFields{
 		Assignment: was.assignment, Student: was.student, Tutor: was.tutor, Submitted: was.submitted, Gone: was.gone,
 	})
 	now := thread{
 		assignment: fields.Assignment, student: fields.Student, tutor: fields.Tutor,
-		submitted: was.submitted, graded: was.graded, gone: fields.Gone,
+		submitted: was.submitted, graded: was.graded, gone: fields.Gone, score: was.score,
 	}
 	if now.gone {
 		return now, ok // frozen: what is restored later must not look new
@@ -163,7 +167,8 @@ func (f *fold) readThread(b *profile.Binding, values []cdc.Value, was thread, mo
 	if b.Grade != nil {
 		now.graded = b.Grade.Read(values, was.graded)
 		if now.graded != 0 && (moved || now.graded != was.graded) {
-			f.scores[b.Key(values)] = string(b.Grade.AppendScore(nil, values))
+			f.buf = b.Grade.AppendScore(f.buf[:0], values)
+			now.score = string(f.buf)
 		}
 	}
 	return now, ok
@@ -178,7 +183,7 @@ func (f *fold) truncate(b *profile.Binding) (err error) {
 				return err
 			}
 		}
-		o.drop()
+		err = errors.Join(err, o.drop())
 	}
 	if b.User != nil {
 		for id := range f.p.people {
@@ -186,62 +191,95 @@ func (f *fold) truncate(b *profile.Binding) (err error) {
 				return err
 			}
 		}
-		f.people.drop()
+		err = errors.Join(err, f.people.drop())
 	}
 	if b.Assignment != nil {
-		err = touchAll(f, &f.assignments, keyAssignment)
-		f.assignments.drop()
+		err = errors.Join(err, touchAll(f, &f.assignments, keyAssignment), f.assignments.drop())
 	}
-	if b.Assigned != nil && err == nil {
-		err = touchAll(f, &f.given, keyGiven)
-		f.given.drop()
+	if b.Assigned != nil {
+		err = errors.Join(err, touchAll(f, &f.given, keyGiven), f.given.drop())
 	}
-	if b.Submission != nil && err == nil {
-		err = touchAll(f, &f.threads, keyThread)
-		f.threads.drop()
+	if b.Submission != nil {
+		err = errors.Join(err, touchAll(f, &f.threads, keyThread), f.threads.drop())
 	}
 	return err
 }
 
 // touchAll touches every stored row below a prefix whose keys go on with the
 // row's key.
-func touchAll[T any](f *fold, o *overlay[T], letter byte, ids ...cdc.ID) error {
+func touchAll[T comparable](f *fold, o *overlay[T], letter byte, ids ...cdc.ID) error {
 	return f.p.scan(appendKey(nil, letter, ids...), func(key, _ []byte) error {
 		id, _, err := cdc.CutKey(key)
 		if err != nil {
 			return err
 		}
-		_, err = o.touch(id)
-		return err
+		if _, err = o.touch(id); err != nil {
+			return err
+		}
+		return f.makeRoom()
 	})
 }
 
 // settle finds what follows from the touched rows when the transaction is over:
 // rows that were not touched but count for somebody else now, the threads'
-// tutors, what has been created, and the counts.
-func (f *fold) settle() error {
+// tutors, what has been created, the counts, and the events, which go to the
+// writer: what was created, then what was handed in and graded, then what closed,
+// each in the order of first touch. A snapshot has no writer.
+func (f *fold) settle(w *eventWriter) error {
 	if err := f.followTutors(); err != nil {
 		return err
 	}
 	if err := f.followTeachers(); err != nil {
 		return err
 	}
-	if _, _, ok := f.p.profile.TutorPath(); ok {
-		for _, r := range f.threads.rows {
-			if r.exists {
-				r.now.tutor = f.tutor(r.now.student)
-			}
+	if f.large() {
+		if err := f.putAside(); err != nil {
+			return err
 		}
-	}
-	if err := f.countThreads(); err != nil {
-		return err
+		if w != nil {
+			w.ahead = &pieces{p: f.p}
+		}
 	}
 	if err := f.countAssignments(); err != nil {
 		return err
 	}
-	f.countNoops()
-	return nil
+	w.createdAll(f)
+	_, _, byStudent := f.p.profile.TutorPath()
+	err := f.threads.each(func(r *touched[thread]) error {
+		if r.exists && byStudent {
+			r.now.tutor = f.tutor(r.now.student)
+		}
+		w.thread(r)
+		r.now.score = "" // it has been told
+		f.note(unchanged(r))
+		return f.countThread(r)
+	})
+	if err != nil {
+		return err
+	}
+	f.countActives()
+	w.closedAll(f)
+	for _, r := range f.people.rows {
+		f.note(unchanged(r))
+	}
+	for _, l := range f.lookups {
+		for _, r := range l.rows {
+			f.note(unchanged(r))
+		}
+	}
+	return w.failed()
 }
+
+// note counts a touched row.
+func (f *fold) note(unchanged bool) {
+	f.touched++
+	if unchanged {
+		f.noops++
+	}
+}
+
+// empty reports whether the transaction leaves everything as it was.
+func (f *fold) empty() bool { return f.touched == f.noops }
 
 // followTeachers settles which assignments have been created, and touches the
 // threads of those that another teacher owns now.
@@ -281,7 +319,7 @@ func (f *fold) followTutors() error {
 			if _, ok := f.tutors[r.now.key]; !ok {
 				students = append(students, r.now.key)
 			}
-			f.tutors[r.now.key] = r.now.values[column]
+			f.tutors[r.now.key] = r.now.value(column)
 		}
 	}
 	if f.fresh {
@@ -347,38 +385,4 @@ func (f *fold) person(id cdc.ID) cdc.Person {
 		return r.now
 	}
 	return f.p.people[id]
-}
-
-// countNoops counts the rows that the transaction touched and left as they were.
-func (f *fold) countNoops() {
-	f.noops = same(f.people.rows) + same(f.assignments.rows) + same(f.given.rows) + same(f.threads.rows)
-	for _, l := range f.lookups {
-		for _, r := range l.rows {
-			if r.existed == r.exists && r.was.equal(r.now) {
-				f.noops++
-			}
-		}
-	}
-}
-
-func same[T comparable](rows []*touched[T]) (n uint64) {
-	for _, r := range rows {
-		if r.existed == r.exists && r.was == r.now {
-			n++
-		}
-	}
-	return n
-}
-
-func (l lookupRow) equal(other lookupRow) bool {
-	return l.key == other.key && slices.Equal(l.values, other.values)
-}
-
-// empty reports whether the transaction leaves everything as it was.
-func (f *fold) empty() bool {
-	touched := len(f.people.rows) + len(f.assignments.rows) + len(f.given.rows) + len(f.threads.rows)
-	for _, l := range f.lookups {
-		touched += len(l.rows)
-	}
-	return uint64(touched) == f.noops
 }

@@ -159,6 +159,12 @@ func remove[T any](l *lms, t *cdc.Table, rows map[int]T, id int) {
 	l.changes = append(l.changes, cdc.Change{Op: cdc.Delete, Table: t, Old: old})
 }
 
+// truncate removes all rows at once.
+func truncate[T any](l *lms, t *cdc.Table, rows map[int]T) {
+	clear(rows)
+	l.changes = append(l.changes, cdc.Change{Op: cdc.Truncate, Table: t})
+}
+
 // snapshot yields all rows, table by table.
 func (l *lms) snapshot(t tables, at cdc.LSN) *cdc.Snapshot {
 	return &cdc.Snapshot{At: at, Rows: func(yield func(cdc.Row, error) bool) {

@@ -1,6 +1,7 @@
 package projection
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -13,6 +14,7 @@ import (
 
 // Projection is the fold over one LMS's log. Use Open.
 type Projection struct {
+	cfg     Config
 	store   *shadow.Store
 	profile *profile.Profile
 
@@ -70,7 +72,7 @@ func (l lookup) value(key cdc.ID, column int) cdc.ID {
 	if !ok {
 		return cdc.ID{}
 	}
-	return l.rows[row].values[column]
+	return l.rows[row].value(column)
 }
 
 type stats struct {
@@ -86,9 +88,10 @@ type Stats struct {
 	Events  map[cdc.Kind]uint64 // events given
 }
 
-// Result is what one transaction meant.
+// Result is what one transaction meant, or of a large one a part.
 type Result struct {
-	Cursor cdc.Position // everything up to here has been applied
+	Cursor cdc.Position // everything up to here has been applied; zero while there is More
+	More   bool         // of the same transaction: the rest of its events follows
 	Events []*cdc.Event
 	// People are those whose role or activity the transaction changed, as they are
 	// now; somebody who was deleted is no longer Active. Their sessions must follow
@@ -96,25 +99,36 @@ type Result struct {
 	People []cdc.Person
 }
 
+// Config tunes a Projection; its zero value works.
+type Config struct {
+	// Rows is how many rows that a transaction touched are kept in memory before they
+	// go aside (16,384, which takes about 10 MB).
+	Rows int
+}
+
 // Open loads the projection that the store holds. What transactions meant will be
 // given to publish, one after the other, in the goroutine that applies them. Open
 // answers a *ProfileError when the store was filled under a profile of another
 // meaning.
-func Open(store *shadow.Store, p *profile.Profile, publish func(Result)) (*Projection, error) {
-	pr := &Projection{store: store, profile: p, publish: publish, batch: store.NewBatch(), group: newGroup(), bindings: map[uint32]*profile.Binding{}}
+func Open(store *shadow.Store, p *profile.Profile, publish func(Result), cfg Config) (*Projection, error) {
+	cfg.Rows = cmp.Or(cfg.Rows, 16<<10)
+	pr := &Projection{cfg: cfg, store: store, profile: p, publish: publish, batch: store.NewBatch(), group: newGroup(), bindings: map[uint32]*profile.Binding{}}
 	pr.clear()
+	pr.fold.init(pr)
 	if at, ok := store.Checkpoint(); ok {
 		if at.Profile != p.Hash() {
 			return nil, &ProfileError{Profile: p.Name()}
 		}
 		pr.checkpoint = at
 		if at.Complete {
+			if err := pr.fold.recoverAside(); err != nil {
+				return nil, fmt.Errorf("complete a large transaction: %w", err)
+			}
 			if err := pr.load(); err != nil {
 				return nil, fmt.Errorf("load the shadow: %w", err)
 			}
 		}
 	}
-	pr.fold.init(pr)
 	return pr, nil
 }
 
@@ -157,39 +171,56 @@ func (p *Projection) Apply(_ context.Context, tx *cdc.Tx) error {
 }
 
 func (p *Projection) applyTx(tx *cdc.Tx) error {
-	p.fold.reset()
-	for change, err := range tx.Changes {
-		if err != nil {
-			return err
-		}
-		if err := p.fold.change(change); err != nil {
-			return err
-		}
-	}
-	if err := p.fold.settle(); err != nil {
+	w, err := p.foldTx(tx)
+	if err != nil {
 		return err
 	}
-	p.fold.noteAdmins(tx.Commit)
-	meant := Result{
-		Cursor: cdc.Position{LSN: tx.End},
-		Events: p.fold.events(tx.Commit, tx.CommitTime),
-		People: p.fold.changedRights(),
+	meant := Result{Cursor: cdc.Position{LSN: tx.End}, People: p.fold.changedRights(), Events: w.events}
+	if p.fold.large() {
+		err = p.keepLarge(p.after(tx), meant, w)
+	} else {
+		err = p.keep(p.after(tx), meant, tx.More)
 	}
-	at := p.checkpoint
-	at.Applied = tx.End
-	if err := p.keep(at, meant, tx.More); err != nil {
+	if err != nil {
 		return err
 	}
-	p.count(meant.Events)
+	p.stats.changes.Add(p.fold.changes)
+	p.stats.noops.Add(p.fold.noops)
+	for kind, n := range w.kinds {
+		p.stats.events[kind].Add(n)
+	}
 	return nil
 }
 
-func (p *Projection) count(events []*cdc.Event) {
-	p.stats.changes.Add(p.fold.changes)
-	p.stats.noops.Add(p.fold.noops)
-	for _, e := range events {
-		p.stats.events[e.Kind].Add(1)
+// foldTx reads the transaction and settles what it means.
+func (p *Projection) foldTx(tx *cdc.Tx) (*eventWriter, error) {
+	if p.fold.large() { // the one before broke off
+		if err := p.fold.clearAside(); err != nil {
+			return nil, err
+		}
 	}
+	p.fold.reset()
+	for change, err := range tx.Changes {
+		if err != nil {
+			return nil, err
+		}
+		if err := p.fold.change(change); err != nil {
+			return nil, err
+		}
+	}
+	w := p.fold.begin(tx.Commit, tx.CommitTime)
+	if err := p.fold.settle(w); err != nil {
+		return nil, err
+	}
+	p.fold.noteAdmins(tx.Commit)
+	return w, nil
+}
+
+// after is the checkpoint behind the transaction.
+func (p *Projection) after(tx *cdc.Tx) shadow.Checkpoint {
+	at := p.checkpoint
+	at.Applied = tx.End
+	return at
 }
 
 // keep stores the settled fold, or adds it to the group, and makes it visible in
@@ -229,6 +260,46 @@ func (p *Projection) keep(at shadow.Checkpoint, meant Result, more bool) error {
 	p.reveal()
 	return p.flushUnless(more)
 }
+
+// keepLarge makes a large transaction true, moves its rows to where they belong,
+// and publishes its events part by part from the history, where they are already.
+func (p *Projection) keepLarge(at shadow.Checkpoint, meant Result, w *eventWriter) error {
+	if err := p.makeTrue(at); err != nil {
+		return err
+	}
+	p.reveal()
+	if err := p.fold.moveAside(); err != nil {
+		return fmt.Errorf("move the rows of a large transaction: %w", err)
+	}
+	part := Result{People: meant.People, More: true}
+	for e, err := range p.store.Events(cdc.Position{LSN: w.commit}, cdc.Position{LSN: w.commit, Index: w.last}) {
+		if err != nil {
+			return fmt.Errorf("read the events of a large transaction: %w", err)
+		}
+		if part.Events = append(part.Events, e); len(part.Events) == partEvents {
+			p.publish(part)
+			part = Result{More: true}
+		}
+	}
+	part.Cursor, part.More = meant.Cursor, false
+	p.publish(part)
+	return nil
+}
+
+// makeTrue stores, in one batch, all of a large transaction that is not aside, and
+// the mark that what is aside is true.
+func (p *Projection) makeTrue(at shadow.Checkpoint) error {
+	if err := p.flush(); err != nil {
+		return err
+	}
+	batch := p.newBatch()
+	p.fold.store(batch)
+	batch.Set(asideMark(), []byte{1})
+	return p.commit(batch, at, nil)
+}
+
+// partEvents is how many events of a large transaction are published at once.
+const partEvents = 1000
 
 // reveal makes the fold visible in memory.
 func (p *Projection) reveal() {

@@ -23,6 +23,7 @@ const (
 	keyActive          = 'n'
 	keyCounts          = 'c'
 	keyAdmin           = 'w'
+	keyAside           = '+'
 )
 
 // thread is one submission as the shadow remembers it.
@@ -33,6 +34,9 @@ type thread struct {
 	submitted  profile.Mark
 	graded     profile.Mark
 	gone       bool // soft-deleted: counted nowhere, its marks frozen
+	// score is the JSON of the grade that the transaction at hand has given; it is
+	// empty in the shadow.
+	score string
 }
 
 // assignment is one assignment as the shadow remembers it.
@@ -50,10 +54,37 @@ type given struct {
 	student    cdc.ID
 }
 
-// lookupRow is one row of a lookup table: its key and the columns that paths use.
+// lookupRow is one row of a lookup table: its key and the columns that paths use,
+// written one after the other, because there may be one for everybody.
 type lookupRow struct {
 	key    cdc.ID
-	values []cdc.ID
+	values string
+}
+
+func newLookupRow(key cdc.ID, values []cdc.ID) lookupRow {
+	var b []byte
+	for _, v := range values {
+		b = v.AppendKey(b)
+	}
+	return lookupRow{key, string(b)}
+}
+
+// list is every value.
+func (l lookupRow) list() (values []cdc.ID) {
+	r := reader{b: []byte(l.values)}
+	for len(r.b) > 0 && r.err == nil {
+		values = append(values, r.id())
+	}
+	return values
+}
+
+// value is the one of a column.
+func (l lookupRow) value(column int) (id cdc.ID) {
+	r := reader{b: []byte(l.values)}
+	for range column + 1 {
+		id = r.id()
+	}
+	return id
 }
 
 var errRecord = errors.New("a stored record is cut short or of another version")
@@ -87,7 +118,11 @@ func appendThread(dst []byte, t thread) []byte {
 	dst = t.student.AppendKey(dst)
 	dst = t.tutor.AppendKey(dst)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(t.submitted))
-	return binary.BigEndian.AppendUint64(dst, uint64(t.graded))
+	dst = binary.BigEndian.AppendUint64(dst, uint64(t.graded))
+	if t.score != "" {
+		dst = appendString(dst, t.score)
+	}
+	return dst
 }
 
 func readThread(b []byte) (t thread, err error) {
@@ -95,6 +130,9 @@ func readThread(b []byte) (t thread, err error) {
 	t.gone = r.byte()&flagGone != 0
 	t.assignment, t.student, t.tutor = r.id(), r.id(), r.id()
 	t.submitted, t.graded = profile.Mark(r.uint64()), profile.Mark(r.uint64())
+	if len(r.b) > 0 {
+		t.score = r.string()
+	}
 	return t, r.end()
 }
 
@@ -125,21 +163,14 @@ func readGiven(b []byte) (g given, err error) {
 }
 
 func appendLookupRow(dst []byte, l lookupRow) []byte {
-	dst = l.key.AppendKey(dst)
-	dst = binary.AppendUvarint(dst, uint64(len(l.values)))
-	for _, v := range l.values {
-		dst = v.AppendKey(dst)
-	}
-	return dst
+	return append(l.key.AppendKey(dst), l.values...)
 }
 
 func readLookupRow(b []byte) (l lookupRow, err error) {
 	r := reader{b: b}
 	l.key = r.id()
-	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
-		l.values = append(l.values, r.id())
-	}
-	return l, r.end()
+	l.values = string(r.b)
+	return l, r.err
 }
 
 func appendPerson(dst []byte, p cdc.Person) []byte {

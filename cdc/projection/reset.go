@@ -81,7 +81,7 @@ func (p *Projection) empty(at shadow.Checkpoint) error {
 
 // storeRows stores the rows folded so far and begins anew.
 func (p *Projection) storeRows(at shadow.Checkpoint) error {
-	if err := p.fold.settle(); err != nil {
+	if err := p.fold.settle(nil); err != nil {
 		return fmt.Errorf("snapshot: %w", err)
 	}
 	batch := p.newBatch()

@@ -7,28 +7,12 @@ import (
 	"github.com/schoolbell/schoolbell/cdc"
 )
 
-// writer takes what a fold changed: a batch, or the group before it.
-type writer interface {
-	Set(key, value []byte)
-	Delete(key []byte)
-}
-
-// index is a second key under which rows stand: a letter, one of the record's ids,
-// the row.
-type index[T any] struct {
-	letter byte
-	id     func(T) cdc.ID
-}
-
-// store writes what changed.
+// store writes what changed, but for what is aside.
 func (f *fold) store(b writer) {
-	put(b, keyPerson, f.people.rows, appendPerson)
-	put(b, keyAssignment, f.assignments.rows, appendAssignment)
-	put(b, keyGiven, f.given.rows, appendGiven,
-		index[given]{keyStudentGiven, func(g given) cdc.ID { return g.student }})
-	put(b, keyThread, f.threads.rows, appendThread,
-		index[thread]{keyStudentThread, func(t thread) cdc.ID { return t.student }},
-		index[thread]{keyAssignThread, func(t thread) cdc.ID { return t.assignment }})
+	peopleTable().putAll(b, &f.people)
+	assignmentTable().putAll(b, &f.assignments)
+	f.given.aside.table.putAll(b, &f.given)
+	f.threads.aside.table.putAll(b, &f.threads)
 	for i, l := range f.lookups {
 		for _, r := range l.rows {
 			key := r.key.AppendKey([]byte{keyLookup, byte(i)})
@@ -65,37 +49,6 @@ func setNumber(b writer, key []byte, t tally) {
 		b.Delete(key)
 	default:
 		b.Set(key, binary.AppendVarint(nil, t.now))
-	}
-}
-
-// put writes the rows that changed, and their index entries where those did.
-func put[T comparable](b writer, letter byte, rows []*touched[T], encode func([]byte, T) []byte, indexes ...index[T]) {
-	var key, value []byte
-	for _, r := range rows {
-		if r.existed == r.exists && r.was == r.now {
-			continue
-		}
-		for _, i := range indexes {
-			was, now := i.id(r.was), i.id(r.now)
-			if r.existed && r.exists && was == now {
-				continue
-			}
-			if r.existed {
-				key = appendKey(key[:0], i.letter, was, r.key)
-				b.Delete(key)
-			}
-			if r.exists {
-				key = appendKey(key[:0], i.letter, now, r.key)
-				b.Set(key, nil)
-			}
-		}
-		key = appendKey(key[:0], letter, r.key)
-		if r.exists {
-			value = encode(value[:0], r.now)
-			b.Set(key, value)
-		} else {
-			b.Delete(key)
-		}
 	}
 }
 

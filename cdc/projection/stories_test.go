@@ -1,6 +1,8 @@
 package projection_test
 
 import (
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -25,7 +27,7 @@ func classroom(t *testing.T) (*gateway, *lms, tables) {
 	set(l, tabs.given, l.given, 1, pair{10, 4})
 	set(l, tabs.submissions, l.submissions, 20, submission{assignment: 10, student: 4, submittedAt: "2026-11-20 10:00:00+00"})
 	l.changes = nil
-	g := newGateway(t, t.TempDir())
+	g := newGateway(t, t.TempDir(), 0)
 	t.Cleanup(g.close)
 	require.NoError(t, g.Reset(t.Context(), l.snapshot(tabs, 5)))
 	return g, l, tabs
@@ -107,6 +109,88 @@ func TestAColumnStoredOutOfLineKeepsWhatItWas(t *testing.T) {
 	require.Contains(t, string(events[0].Body), `"description":"`+strings.Repeat("я", 200)+`"`)
 }
 
+func TestACrashInALargeTransactionLeavesAllOfItOrNothing(t *testing.T) {
+	g, l, tabs := classroom(t)
+	g.close()
+	g.rows = 2
+	g.open()
+	before := l.clone()
+	for id := 21; id <= 40; id++ {
+		set(l, tabs.submissions, l.submissions, id, submission{assignment: 10, student: 4, submittedAt: "2026-11-21 10:00:00+00", grade: "7"})
+		set(l, tabs.given, l.given, id, pair{10, 4})
+	}
+	remove(l, tabs.submissions, l.submissions, 20)
+	changes := l.changes
+	tx := func() *cdc.Tx { l.changes = changes; return l.tx(10) }
+
+	require.NoError(t, g.ApplyUntilSettled(tx()))
+	g.close()
+	g.open()
+	require.Equal(t, cdc.LSN(5), g.Checkpoint().Applied)
+	checkCounts(t, g, before)
+	for range g.store.Events(cdc.Position{}, cdc.Position{LSN: 1 << 60}) {
+		t.Fatal("events of a transaction that is not true")
+	}
+	for range g.store.Scan([]byte("+")) {
+		t.Fatal("rows aside of a transaction that is not true")
+	}
+
+	require.NoError(t, g.ApplyUntilTrue(tx()))
+	g.close()
+	g.open()
+	require.Equal(t, cdc.LSN(11), g.Checkpoint().Applied)
+	checkCounts(t, g, l.rows)
+	events := 0
+	for range g.store.Events(cdc.Position{}, cdc.Position{LSN: 1 << 60}) {
+		events++
+	}
+	require.Equal(t, 40, events)
+
+	// What was moved is what later transactions are compared with.
+	before = l.clone()
+	for id := 21; id <= 40; id++ {
+		s := l.submissions[id]
+		s.grade = "8"
+		set(l, tabs.submissions, l.submissions, id, s)
+	}
+	remove(l, tabs.given, l.given, 1)
+	var got []string
+	for _, e := range apply(t, g, l.tx(20)).Events {
+		got = append(got, line(t, e))
+	}
+	slices.Sort(got)
+	require.Equal(t, before.expected(l.rows), got)
+	checkCounts(t, g, l.rows)
+}
+
+func TestATransactionMayTouchMoreRowsThanFitIntoTheMemory(t *testing.T) {
+	g, _, tabs := classroom(t)
+	const rows = 300_000
+	peak := uint64(0)
+	tx := &cdc.Tx{Commit: 10}
+	tx.Changes = func(yield func(*cdc.Change, error) bool) {
+		var m runtime.MemStats
+		for id := range rows {
+			s := submission{assignment: 10, student: 4, submittedAt: "2026-11-21 10:00:00+00"}
+			if !yield(&cdc.Change{Op: cdc.Insert, Table: tabs.submissions, New: s.values(100 + id)}, nil) {
+				return
+			}
+			if id%50_000 == 0 {
+				runtime.GC()
+				runtime.ReadMemStats(&m)
+				peak = max(peak, m.HeapAlloc)
+			}
+		}
+		tx.End = 11
+	}
+	g.discard = true
+	require.NoError(t, g.Apply(t.Context(), tx))
+	require.Less(t, peak, uint64(64<<20))
+	teacher, _ := g.Person(cdc.IntID(1))
+	require.Equal(t, int64(rows+1), g.Counts(teacher).UngradedSubmissions)
+	require.Equal(t, uint64(rows), g.Stats().Events[cdc.Submission])
+}
+
 func TestRightsThatChangeAreToldWithTheTransaction(t *testing.T) {
 	g, l, tabs := classroom(t)
 	u := l.users[1]
@@ -162,12 +246,12 @@ func TestAProfileOfAnotherMeaningIsRefused(t *testing.T) {
 	g, _, _ := classroom(t)
 	p, err := profile.Parse("mine.yaml", []byte("profile: mine\nextends: django\nassignment: {closed: {status: archived}}\n"))
 	require.NoError(t, err)
-	_, err = projection.Open(g.store, p, func(projection.Result) {})
+	_, err = projection.Open(g.store, p, g.publish, projection.Config{})
 	require.ErrorContains(t, err, `filled under another version of profile "mine"`)
 }
 
 func TestAClaimOutlivesAKill(t *testing.T) {
-	g := newGateway(t, t.TempDir())
+	g := newGateway(t, t.TempDir(), 0)
 	require.NoError(t, g.Claim())
 	g.close()
 	g.open()
@@ -273,7 +357,7 @@ func benchmarkApply(b *testing.B, more bool) {
 			l.submissions[id*students+s] = submission{assignment: id, student: 100 + s}
 		}
 	}
-	g := newGateway(b, b.TempDir())
+	g := newGateway(b, b.TempDir(), 0)
 	defer g.close()
 	require.NoError(b, g.Reset(b.Context(), l.snapshot(tabs, 5)))
 	l.changes = nil

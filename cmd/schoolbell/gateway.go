@@ -74,7 +74,7 @@ func openGateway(ctx context.Context, cfg Config, log *slog.Logger) (g *gateway,
 	if g.store, err = shadow.Open(cfg.Data, shadow.Config{Log: log}); err != nil {
 		return g, err
 	}
-	if g.projection, err = projection.Open(g.store, g.profile, g.publish); err != nil {
+	if g.projection, err = projection.Open(g.store, g.profile, g.publish, projection.Config{}); err != nil {
 		return g, err
 	}
 	if g.pool, err = auth.OpenPool(ctx, cfg.Database.Reveal()); err != nil {

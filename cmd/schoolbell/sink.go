@@ -36,7 +36,7 @@ func (s sink) Apply(ctx context.Context, tx *cdc.Tx) error {
 // publish gives the router what a stored transaction meant. That does not wait for
 // the disk: after a crash the same events come again with the same ids.
 func (g *gateway) publish(meant projection.Result) {
-	g.router.Publish(router.Batch{Cursor: meant.Cursor, People: meant.People, Events: meant.Events})
+	g.router.Publish(router.Batch{Cursor: meant.Cursor, People: meant.People, Events: meant.Events, More: meant.More})
 }
 
 // Advance notes that nothing of ours happened before at.

@@ -1,0 +1,260 @@
+package projection
+
+import (
+	"cmp"
+	"encoding/binary"
+	"slices"
+
+	"github.com/schoolbell/schoolbell/cdc"
+	"github.com/schoolbell/schoolbell/cdc/shadow"
+)
+
+// A transaction may touch more rows than fit into the memory, and still it becomes
+// true in one moment. So its rows go aside: into the store, under keys of their own
+// that nobody reads but the fold. When the transaction is settled, one small batch
+// holds the counts, the position and a mark that what is aside is true; then it is
+// moved to where it belongs, piece by piece. A crash before the mark leaves rows
+// aside that Open removes; a crash after it leaves a move that Open completes.
+//
+//	+ mark                  what is aside is true
+//	+ letter o order        a touched row: its key, before, after
+//	+ letter k row          its order
+
+// pieceBytes is how much goes into one batch of a large transaction.
+const pieceBytes = 1 << 20
+
+func asideMark() []byte { return []byte{keyAside, '!'} }
+
+// aside holds touched rows of one kind in the store.
+type aside[T comparable] struct {
+	p     *Projection
+	table *table[T]
+	some  bool // there are any
+}
+
+func (a *aside[T]) used() bool { return a != nil && a.some }
+
+func (a *aside[T]) orderKey(order uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{keyAside, a.table.letter, 'o'}, order)
+}
+
+func (a *aside[T]) rowKey(key cdc.ID) []byte {
+	return key.AppendKey([]byte{keyAside, a.table.letter, 'k'})
+}
+
+// put takes the overlay's rows out of the memory. Rows that changed their key
+// belong together and stay: there are never many.
+func (a *aside[T]) put(o *overlay[T]) error {
+	pieces := pieces{p: a.p}
+	var kept []*touched[T]
+	for _, r := range o.rows {
+		if r.from != nil || r.moved {
+			pieces.batch().Delete(a.rowKey(r.key)) // it may have been aside before
+			pieces.batch().Delete(a.orderKey(r.order))
+			kept = append(kept, r)
+			continue
+		}
+		if err := a.write(&pieces, r); err != nil {
+			return err
+		}
+		a.some = true
+	}
+	if err := pieces.flush(); err != nil {
+		return err
+	}
+	o.forget()
+	for _, r := range kept {
+		o.add(r)
+	}
+	return nil
+}
+
+func (a *aside[T]) write(to *pieces, r *touched[T]) error {
+	order := a.orderKey(r.order)
+	b := to.batch()
+	b.Set(a.rowKey(r.key), order)
+	b.Set(order, a.encode(r))
+	return to.mayFlush()
+}
+
+func (a *aside[T]) encode(r *touched[T]) []byte {
+	b := []byte{flag(r.existed, 1) | flag(r.exists, 2)}
+	b = r.key.AppendKey(b)
+	was := a.table.append(nil, r.was)
+	b = append(binary.AppendUvarint(b, uint64(len(was))), was...)
+	return a.table.append(b, r.now)
+}
+
+func (a *aside[T]) decode(order, b []byte) (*touched[T], error) {
+	r := reader{b: b}
+	flags := r.byte()
+	row := &touched[T]{
+		key: r.id(), order: binary.BigEndian.Uint64(order[len(order)-8:]),
+		existed: flags&1 != 0, exists: flags&2 != 0,
+	}
+	was := r.cut(int(r.uvarint()))
+	if r.err != nil {
+		return nil, r.err
+	}
+	var err error
+	if row.was, err = a.table.read(was); err != nil {
+		return nil, err
+	}
+	row.now, err = a.table.read(r.b)
+	return row, err
+}
+
+// find answers nil when the row is not aside.
+func (a *aside[T]) find(key cdc.ID) (*touched[T], error) {
+	order, ok, err := a.p.store.Get(a.rowKey(key), nil)
+	if err != nil || !ok {
+		return nil, err
+	}
+	b, ok, err := a.p.store.Get(order, nil)
+	if err != nil || !ok {
+		return nil, err
+	}
+	return a.decode(order, b)
+}
+
+// each visits the rows aside and, in their places, those that stayed in memory.
+func (a *aside[T]) each(o *overlay[T], f func(*touched[T]) error) error {
+	here := slices.SortedFunc(slices.Values(o.rows), func(x, y *touched[T]) int { return cmp.Compare(x.order, y.order) })
+	pieces := pieces{p: a.p}
+	err := a.scan(func(r *touched[T]) error {
+		for len(here) > 0 && here[0].order < r.order {
+			if err := f(here[0]); err != nil {
+				return err
+			}
+			here = here[1:]
+		}
+		if newer, ok := o.index[r.key]; ok && newer.order == r.order {
+			return nil // it was touched again since
+		}
+		was := *r
+		if err := f(r); err != nil || *r == was {
+			return err
+		}
+		return a.write(&pieces, r)
+	})
+	if err != nil {
+		return err
+	}
+	for _, r := range here {
+		if err := f(r); err != nil {
+			return err
+		}
+	}
+	return pieces.flush()
+}
+
+func (a *aside[T]) scan(f func(*touched[T]) error) error {
+	prefix := []byte{keyAside, a.table.letter, 'o'}
+	for pair, err := range a.p.store.Scan(prefix) {
+		if err != nil {
+			return err
+		}
+		r, err := a.decode(pair.Key, pair.Value)
+		if err != nil {
+			return err
+		}
+		if err := f(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// move puts the rows aside where they belong.
+func (a *aside[T]) move() error {
+	pieces := pieces{p: a.p}
+	var buf []byte
+	err := a.scan(func(r *touched[T]) error {
+		buf = a.table.put(pieces.batch(), r, buf)
+		return pieces.mayFlush()
+	})
+	if err != nil {
+		return err
+	}
+	return pieces.flush()
+}
+
+// pieces are batches of a large transaction that are stored before it is true.
+type pieces struct {
+	p *Projection
+	b *shadow.Batch
+}
+
+func (p *pieces) batch() *shadow.Batch {
+	if p.b == nil {
+		p.b = p.p.store.NewBatch()
+	}
+	return p.b
+}
+
+func (p *pieces) mayFlush() error {
+	if p.b.Len() < pieceBytes {
+		return nil
+	}
+	return p.flush()
+}
+
+func (p *pieces) flush() error {
+	if p.b == nil {
+		return nil
+	}
+	if err := p.b.Commit(); err != nil {
+		return err
+	}
+	p.b.Reset()
+	return nil
+}
+
+// large reports whether the fold has rows aside.
+func (f *fold) large() bool { return f.threads.aside.used() || f.given.aside.used() }
+
+// makeRoom puts rows aside when they have become many.
+func (f *fold) makeRoom() error {
+	if len(f.threads.rows)+len(f.given.rows) < f.p.cfg.Rows || f.fresh {
+		return nil
+	}
+	return f.putAside()
+}
+
+func (f *fold) putAside() error {
+	if err := f.threads.aside.put(&f.threads); err != nil {
+		return err
+	}
+	return f.given.aside.put(&f.given)
+}
+
+// clearAside removes what is aside, and the mark.
+func (f *fold) clearAside() error {
+	b := f.p.store.NewBatch()
+	b.DeletePrefix([]byte{keyAside})
+	f.threads.aside.some, f.given.aside.some = false, false
+	return b.Commit()
+}
+
+// moveAside completes a large transaction that has become true.
+func (f *fold) moveAside() error {
+	if err := f.threads.aside.move(); err != nil {
+		return err
+	}
+	if err := f.given.aside.move(); err != nil {
+		return err
+	}
+	return f.clearAside()
+}
+
+// recoverAside finishes what a crash left of a large transaction.
+func (f *fold) recoverAside() error {
+	_, isTrue, err := f.p.store.Get(asideMark(), nil)
+	if err != nil {
+		return err
+	}
+	if isTrue {
+		return f.moveAside()
+	}
+	return f.clearAside()
+}

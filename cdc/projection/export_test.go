@@ -1,0 +1,18 @@
+package projection
+
+import "github.com/schoolbell/schoolbell/cdc"
+
+// ApplyUntilTrue leaves a large transaction as a crash does that comes when it has
+// become true and nothing has been moved yet.
+func (p *Projection) ApplyUntilTrue(tx *cdc.Tx) error {
+	if _, err := p.foldTx(tx); err != nil {
+		return err
+	}
+	return p.makeTrue(p.after(tx))
+}
+
+// ApplyUntilSettled leaves it as one does that comes right before.
+func (p *Projection) ApplyUntilSettled(tx *cdc.Tx) error {
+	_, err := p.foldTx(tx)
+	return err
+}
