@@ -29,7 +29,7 @@ func TestAFirstStartUnderLoadLosesNothingAndDoublesNothing(t *testing.T) {
 		}, status.Snapshot)
 		require.GreaterOrEqual(t, status.Snapshot.Rows, int64(3000))
 		require.NoError(t, stop())
-		s.exec(t, "SELECT pg_drop_replication_slot($1)", s.cfg.Slot)
+		s.dropSlot(t)
 	}
 }
 
@@ -101,7 +101,7 @@ func TestAnInterruptedSnapshotLeavesNoSlotAndBeginsAgain(t *testing.T) {
 	require.Equal(t, int64(2), r.Status().Reconnects[replication.SinkFailed])
 	s.agree(t, k)
 	require.NoError(t, stop())
-	s.exec(t, "SELECT pg_drop_replication_slot($1)", s.cfg.Slot)
+	s.dropSlot(t)
 
 	// The end of ctx in the middle of it leaves no slot either.
 	ctx, cancel := context.WithCancel(t.Context())
@@ -123,7 +123,7 @@ func TestASlotIsClaimedBeforeItIsMade(t *testing.T) {
 	require.NoError(t, stop())
 
 	// What cannot be claimed is not made.
-	s.exec(t, "SELECT pg_drop_replication_slot($1)", s.cfg.Slot)
+	s.dropSlot(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	s.cfg.Claim = func() error { cancel(); return errors.New("the disk is full") }
 	require.NoError(t, replication.New(s.cfg).Run(ctx, newSink(), cdc.Checkpoint{}))

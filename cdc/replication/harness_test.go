@@ -85,6 +85,15 @@ func (s *school) exec(t *testing.T, sql string, args ...any) {
 	require.NoError(t, err, sql)
 }
 
+// dropSlot waits until the server has noticed that its last reader is gone.
+func (s *school) dropSlot(t *testing.T) {
+	t.Helper()
+	until(t, "a slot that nobody reads", func() bool {
+		return !ask[bool](t, s.Conn, "SELECT active FROM pg_replication_slots WHERE slot_name = $1", s.cfg.Slot)
+	})
+	s.exec(t, "SELECT pg_drop_replication_slot($1)", s.cfg.Slot)
+}
+
 func ask[T any](t *testing.T, c *pgx.Conn, sql string, args ...any) T {
 	t.Helper()
 	var v T

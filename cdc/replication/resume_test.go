@@ -51,7 +51,7 @@ func TestALogThatDoesNotContinueWhereTheSinkStandsIsRefused(t *testing.T) {
 		require.ErrorAs(t, err, &setup, c.name)
 		require.Contains(t, err.Error(), c.want, c.name)
 	}
-	s.exec(t, "SELECT pg_drop_replication_slot($1)", s.cfg.Slot)
+	s.dropSlot(t)
 	require.EqualError(t, replication.New(s.cfg).Run(ctx, k, good), "replication slot "+s.cfg.Slot+" is missing, want kept: our data directory follows it; "+
 		"fix: stop schoolbell, remove its data directory and start afresh; events in between are not delivered")
 	s.exec(t, "SELECT pg_create_logical_replication_slot($1, 'test_decoding')", s.cfg.Slot)
@@ -89,7 +89,7 @@ func TestALogWrittenWithoutItsPublicationIsExplained(t *testing.T) {
 	until(t, "the same after a restart", explained(r))
 	require.NoError(t, stop())
 
-	s.exec(t, "SELECT pg_drop_replication_slot($1)", s.cfg.Slot)
+	s.dropSlot(t)
 	k = newSink()
 	s.run(t, k, cdc.Checkpoint{})
 	s.agree(t, k) // the remedy is one
