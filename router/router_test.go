@@ -165,6 +165,26 @@ func TestWhatCannotBeGivenIsSaidBulk(t *testing.T) {
 	require.Len(t, drain(t, again), 8, "the rest is in the history")
 }
 
+func TestABulkThatComesInPartsIsSaidOnceAndNoCursorPassesItBefore(t *testing.T) {
+	s := newSchool(router.Config{BulkLimit: 2})
+	sub := s.join(t, teacher(1), nil)
+	buf := make([]*router.Message, 8)
+	for part := range 3 {
+		events := []*cdc.Event{event(pos(2, 3*part+1), false, 1), event(pos(2, 3*part+2), false, 1), event(pos(2, 3*part+3), false, 1)}
+		s.memory.add(events...)
+		s.Publish(router.Batch{Events: events, More: true})
+		taken, err := sub.Take(buf)
+		require.NoError(t, err)
+		require.Equal(t, pos(2, 2), taken.Cursor, "what is held has not been told")
+	}
+	s.Publish(router.Batch{Cursor: pos(3, 0)})
+	taken, err := sub.Take(buf)
+	require.NoError(t, err)
+	require.Equal(t, 1, taken.N)
+	require.Contains(t, string(buf[0].Body), `"reason":"bulk","from":"0/2.2","to":"0/2.9","count":7,`)
+	require.Equal(t, pos(3, 0), taken.Cursor)
+}
+
 func TestABulkOfSeveralTransactionsInOneBatchIsSaidInItsPlace(t *testing.T) {
 	s := newSchool(router.Config{BulkLimit: 1})
 	sub := s.join(t, teacher(2), nil)

@@ -158,7 +158,7 @@ func (s *Subscription) Take(buf []*Message) (Taken, error) {
 	if n > 0 {
 		s.given = later(s.given, buf[n-1].Position)
 	}
-	if s.queue.size == 0 {
+	if s.queue.size == 0 && s.bulk.held == 0 { // what is held has yet to be told
 		s.given = later(s.given, cursor)
 	}
 	return Taken{N: n, Cursor: s.given, More: s.queue.size > 0, Live: true}, nil
