@@ -253,8 +253,9 @@ func (d *dashboard) await(t *testing.T, what string, ok func() bool) {
 		d.mu.Lock()
 		done, changed := ok(), d.changed
 		state := fmt.Sprintf("at %v, %d events, counts of %v, refused %q", d.position, len(d.events), d.at, d.refused)
-		require.NoError(t, d.fault)
+		wrong := d.fault
 		d.mu.Unlock()
+		require.NoError(t, wrong)
 		if done {
 			return
 		}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -18,20 +19,37 @@ import (
 
 // process is the program, running on its own.
 type process struct {
-	t    testing.TB
-	args []string
-	env  []string
-	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended
+	t       testing.TB
+	program string
+	args    []string
+	env     []string
+	cmd     *exec.Cmd
+	done    chan struct{} // closed when it has ended
 
 	mu     sync.Mutex
 	output bytes.Buffer // guarded by mu: of all its lives
 }
 
-// start runs the program with these arguments until the test ends.
+// start runs the program with these arguments until the test ends: this very
+// binary, so that the race detector, if it is on, looks at it too.
 func start(t testing.TB, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, args: args}
+	return startProgram(t, os.Args[0], args...)
+}
+
+// buildProgram makes the program as it is delivered. What lasts minutes under the
+// race detector takes seconds with it.
+func buildProgram(t testing.TB) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "schoolbell")
+	out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput()
+	require.NoError(t, err, string(out))
+	return program
+}
+
+func startProgram(t testing.TB, program string, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, program: program, args: args}
 	p.restart()
 	t.Cleanup(func() {
 		p.kill()
@@ -46,7 +64,7 @@ func start(t testing.TB, args ...string) *process {
 // restart runs it again after it has ended.
 func (p *process) restart() {
 	p.t.Helper()
-	p.cmd = exec.Command(os.Args[0], p.args...)
+	p.cmd = exec.Command(p.program, p.args...)
 	p.cmd.Env = append(os.Environ(), mainVariable+"=1")
 	p.cmd.Env = append(p.cmd.Env, p.env...)
 	p.cmd.Stdout, p.cmd.Stderr = p, p

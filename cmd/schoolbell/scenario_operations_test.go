@@ -185,16 +185,16 @@ func (s *scenario) assign(title string) operation {
 	}
 }
 
-// manyRows is one transaction of 100,000 rows: two hundred assignments of one
-// teacher, handed in by five hundred students.
-func (s *scenario) manyRows(ctx context.Context, tx pgx.Tx) error {
+// insertManyRows is one transaction of very many rows: assignments of one teacher,
+// handed in by five hundred students.
+func (s *scenario) insertManyRows(ctx context.Context, tx pgx.Tx) error {
 	_, err := tx.Exec(ctx, `WITH made AS (
 			INSERT INTO assignments_assignment (title, description, author_id, status, created_at, updated_at)
 			SELECT 'imported', '', (SELECT min(id) FROM accounts_user WHERE role = 'teacher'), 'published', now(), now()
-			FROM generate_series(1, 200)
+			FROM generate_series(1, $1)
 			RETURNING id)
 		INSERT INTO assignments_assignmentsubmission (assignment_id, student_id, content, status, submitted_at, feedback, updated_at)
-		SELECT made.id, user_id, '', 'submitted', now(), '', now() FROM made, accounts_studentprofile`)
+		SELECT made.id, user_id, '', 'submitted', now(), '', now() FROM made, accounts_studentprofile`, s.manyRows/500)
 	return err
 }
 
