@@ -2,6 +2,6 @@
 // says (LSN, Table, Value, Row, Change, Tx, Snapshot) and what it means (ID,
 // Position, Event, Audience).
 //
-// It holds no behaviour beyond reading and writing these words, starts nothing,
-// and imports nothing of ours.
+// It holds no behaviour beyond reading and writing these words, and guessing which
+// one was meant (Nearest); it starts nothing, and imports nothing of ours.
 package cdc

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/schoolbell/schoolbell/cdc"
 )
 
 // A MissingColumnError says that a table lacks a column of the profile, what was
@@ -61,7 +63,7 @@ func (p *Profile) missing(schema, table, column string, have []string) *MissingC
 			e.Keys = append(e.Keys, u.name())
 		}
 	}
-	if e.Nearest = nearest(column, have); e.Nearest == "" {
+	if e.Nearest = cdc.Nearest(column, have); e.Nearest == "" {
 		e.Nearest = p.twin(table, column, have)
 	}
 	if e.Nearest != "" {

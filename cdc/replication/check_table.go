@@ -75,7 +75,7 @@ func (t *table) missing(ctx context.Context, c *conn, asked []cdc.TableSpec) (*S
 	if t.noSchema {
 		e.Got = "missing, and so is its schema " + quoted(t.spec.Schema)
 	}
-	if n := nearest(t.spec.Name, here); n != "" {
+	if n := cdc.Nearest(t.spec.Name, here); n != "" {
 		e.Fix = "name " + t.spec.Schema + "." + n + " in the profile if that is what is meant"
 	} else if elsewhere != nil {
 		e.Fix = "name " + strings.Join(elsewhere, " or ") + " in the profile if that is what is meant"
@@ -105,7 +105,7 @@ func (t *table) checkColumns(cfg Config) []Finding {
 
 func (t *table) missingColumn(cfg Config, name string, have []string) *SetupError {
 	e := &SetupError{Setting: "column " + name + " of table " + t.String(), Got: "missing", Want: "a column of the table", Fix: "correct the column in the profile; the table has " + strings.Join(have, ", ")}
-	if n := nearest(name, have); n != "" {
+	if n := cdc.Nearest(name, have); n != "" {
 		e.Fix = "name column " + n + " in the profile if that is what is meant"
 	}
 	if cfg.Remedy == nil {

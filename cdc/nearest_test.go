@@ -1,4 +1,4 @@
-package profile
+package cdc
 
 import (
 	"testing"
@@ -22,9 +22,9 @@ func TestDistanceCountsLetters(t *testing.T) {
 
 func TestNearestIsSilentWhenNothingIsNear(t *testing.T) {
 	known := []string{"from", "where", "first", "last", "email"}
-	require.Equal(t, "first", nearest("frist", known))
-	require.Equal(t, "email", nearest("E-mail", known))
-	require.Empty(t, nearest("subject", known))
-	require.Empty(t, nearest("x", known))
-	require.Empty(t, nearest("", nil))
+	require.Equal(t, "first", Nearest("frist", known))
+	require.Equal(t, "email", Nearest("E-mail", known))
+	require.Empty(t, Nearest("subject", known))
+	require.Empty(t, Nearest("x", known))
+	require.Empty(t, Nearest("", nil))
 }
