@@ -247,7 +247,7 @@ func (g *gateway) watchTokens(ctx context.Context) error {
 	for ctx.Err() == nil {
 		err := g.tokens.Check(ctx)
 		g.signIn.Store(&err)
-		next := time.After(15 * time.Second)
+		next := time.After(time.Minute)
 		if err != nil {
 			next = time.After(time.Second)
 		}
