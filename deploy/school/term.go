@@ -98,7 +98,10 @@ func (t *term) work(a *assignment, th *thread, over bool) {
 	if s.rand.IntN(100) >= begun {
 		return
 	}
-	at := a.row.Created.Add(time.Duration(s.rand.Int64N(int64(max(t.now.Sub(a.row.Created), time.Second))))).Truncate(time.Millisecond)
+	// A share of the time, because Int64N would now and then draw twice, depending on
+	// the clock, and the same seed would no longer give the same term.
+	since := float64(t.now.Sub(a.row.Created))
+	at := a.row.Created.Add(time.Duration(s.rand.Float64() * since)).Truncate(time.Millisecond)
 	th.row = submissionRow{
 		ID:         int64(len(t.submissions) + 1),
 		Assignment: a.id,
