@@ -24,7 +24,6 @@ type Profile struct {
 	schema  string
 	prefix  string
 	times   times
-	keep    []string
 	lookups []lookupSpec // only those that a path uses
 	user    userSpec
 	assign  assignmentSpec
@@ -151,12 +150,6 @@ func (p *Profile) Tables() []cdc.TableSpec {
 	}
 	return out
 }
-
-// Keep are columns to publish on every table that has them, used or not: parts of
-// a replica identity. The columns of the identity that a table has today are
-// published anyway; keep is for those that an LMS upgrade is about to make part
-// of it.
-func (p *Profile) Keep() []string { return slices.Clone(p.keep) }
 
 // Token says where API tokens are looked up, if the profile does.
 func (p *Profile) Token() (TokenTable, bool) {

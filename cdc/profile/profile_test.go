@@ -139,9 +139,8 @@ func TestALookupThatNoPathUsesIsNotPublished(t *testing.T) {
 }
 
 func TestAWholeNameReplacesFirstAndLastOfTheBase(t *testing.T) {
-	p := parse(t, "extends: django\nuser: {name: full_name}\nkeep: [root_id]\n")
+	p := parse(t, "extends: django\nuser: {name: full_name}\n")
 	require.Equal(t, []string{"is_active", "full_name", "email", "role"}, p.Tables()[1].Columns)
-	require.Equal(t, []string{"root_id"}, p.Keep())
 }
 
 // Promise: the hash changes exactly when the meaning of rows does.

@@ -10,8 +10,8 @@ import (
 
 // read reads everything, in the order of profiles' top-level keys.
 func (r *reader) read() {
-	r.keys(r.root, "", "profile extends schema prefix times keep lookup user assignment assigned submission grade auth",
-		"course member admin")
+	r.keys(r.root, "", "profile extends schema prefix times lookup user assignment assigned submission grade auth",
+		"keep course member admin")
 	p := r.p
 	if p.name = r.top("profile", "a name for the profile"); p.name == "" && r.root.get("profile") == nil && !r.lost {
 		r.add(r.root.at, "the profile has no name", "a line such as profile: our-school")
@@ -21,7 +21,6 @@ func (r *reader) read() {
 	}
 	p.prefix = r.top("prefix", "what all tables' names begin with")
 	r.times()
-	r.keep()
 	lookups := r.lookups()
 	r.user()
 	r.assignment()
@@ -54,21 +53,6 @@ func (r *reader) times() {
 		t.zone, t.name = zone, word
 	}
 	r.p.times = t
-}
-
-func (r *reader) keep() {
-	n := r.root.get("keep")
-	if n == nil {
-		return
-	}
-	if n.kind != nodeList || len(n.items) == 0 {
-		r.add(n.at, n.String(), "a list of columns, such as [root_account_id]")
-	}
-	for _, item := range n.items {
-		if r.isColumn(item, "a path here", "the tables") {
-			r.p.keep = append(r.p.keep, item.text)
-		}
-	}
 }
 
 // required opens a section that no profile can do without.
