@@ -16,3 +16,6 @@ func (p *Projection) ApplyUntilSettled(tx *cdc.Tx) error {
 	_, err := p.foldTx(tx)
 	return err
 }
+
+// RowsInMemory is how many touched rows are not aside.
+func (p *Projection) RowsInMemory() int { return len(p.fold.threads.rows) + len(p.fold.given.rows) }
