@@ -24,13 +24,19 @@ type Tx struct {
 	More bool
 }
 
-// Source names where positions come from. Positions of different sources cannot
-// be compared.
+// Source names where positions come from.
 type Source struct {
 	System   string // pg_control_system().system_identifier
 	Timeline int32
 	Database string
 	Slot     string
+	// Lineage tells the publication and its tables from others of the same names: it
+	// differs when one of them was made anew, or was out of the publication.
+	Lineage string
+	// Offset is what our positions are ahead of the server's own. It grows when the
+	// server was replaced by one that counts from lower, so that positions, and with
+	// them the ids of events, always grow.
+	Offset LSN
 }
 
 // Snapshot is the database, whole, as it was at one position.
@@ -38,6 +44,7 @@ type Snapshot struct {
 	Source Source
 	At     LSN       // consistent_point of the slot: the stream continues here
 	Time   time.Time // the server's clock when the snapshot was taken
+	Reason string    // why the log could not be followed to here, in one word; "": a first start
 	// Rows yields all rows, table by table in the order the tables were asked for.
 	// A row is valid only until the next one is read. After an error the snapshot
 	// must be dropped: it cannot be had twice.
@@ -57,4 +64,14 @@ type TableSpec struct {
 type Checkpoint struct {
 	Source  Source
 	Applied LSN
+	Last    Mark
+}
+
+// Mark identifies the newest transaction that a sink was given, so that a log that was
+// set back and written on differently can be told from the one that was read. Its zero
+// value says that there was none since the snapshot.
+type Mark struct {
+	XID    uint32
+	Commit LSN
+	End    LSN
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/schoolbell/schoolbell/cdc"
 	"github.com/schoolbell/schoolbell/cdc/profile"
@@ -220,6 +221,7 @@ func (p *Projection) foldTx(tx *cdc.Tx) (*eventWriter, error) {
 func (p *Projection) after(tx *cdc.Tx) shadow.Checkpoint {
 	at := p.checkpoint
 	at.Applied = tx.End
+	at.Last = cdc.Mark{XID: tx.XID, Commit: tx.Commit, End: tx.End}
 	return at
 }
 
@@ -365,11 +367,12 @@ func (p *Projection) newBatch() *shadow.Batch {
 
 // Advance notes that nothing of ours happened before at, and stores the group. If
 // that fails, the next Sync says so: a store that failed stays so.
-func (p *Projection) Advance(at cdc.LSN) {
+func (p *Projection) Advance(at cdc.LSN, clock time.Time) (wake time.Time) {
 	_ = p.flush()
 	if at > p.checkpoint.Applied {
 		p.checkpoint.Applied, p.dirty = at, true
 	}
+	return time.Time{}
 }
 
 // Sync makes everything that was applied durable and answers up to where.

@@ -3,6 +3,8 @@ package projection
 import (
 	"context"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/schoolbell/schoolbell/cdc"
 	"github.com/schoolbell/schoolbell/cdc/shadow"
@@ -12,13 +14,20 @@ import (
 // memory; the snapshot as a whole becomes valid with the last batch.
 const snapshotBatch = 10_000
 
-// Claim makes durable that a snapshot is under way, before there is one: the slot
-// that is about to be made is ours.
-func (p *Projection) Claim() error {
-	p.checkpoint, p.dirty = shadow.Checkpoint{Profile: p.profile.Hash()}, true
+// Claim makes durable that a snapshot was begun, before there is one: the slot that
+// is about to be made is ours.
+func (p *Projection) Claim(began time.Time) error {
+	p.checkpoint.Begun = append(slices.Clip(lastOf(p.checkpoint.Begun)), began)
+	p.dirty = true
+	if !p.checkpoint.Complete {
+		p.checkpoint = shadow.Checkpoint{Profile: p.profile.Hash(), Begun: p.checkpoint.Begun}
+	}
 	_, err := p.Sync(context.Background())
 	return err
 }
+
+// lastOf keeps as many moments as anybody could ask for.
+func lastOf(begun []time.Time) []time.Time { return begun[max(0, len(begun)-99):] }
 
 // Reset fills an empty shadow from a snapshot, without events: what was there
 // before us is not news. It is durable when it returns. Until then the shadow says
@@ -27,7 +36,7 @@ func (p *Projection) Reset(ctx context.Context, snap *cdc.Snapshot) error {
 	if err := p.flush(); err != nil {
 		return err
 	}
-	at := shadow.Checkpoint{Profile: p.profile.Hash()}
+	at := shadow.Checkpoint{Profile: p.profile.Hash(), Begun: p.checkpoint.Begun}
 	at.Source, at.Applied = snap.Source, snap.At
 	if err := p.empty(at); err != nil {
 		return fmt.Errorf("empty the shadow: %w", err)

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -248,7 +249,7 @@ func TestAProfileOfAnotherMeaningIsRefused(t *testing.T) {
 
 func TestAClaimOutlivesAKill(t *testing.T) {
 	g := newGateway(t, t.TempDir(), 0)
-	require.NoError(t, g.Claim())
+	require.NoError(t, g.Claim(time.Now()))
 	g.close()
 	g.open()
 	defer g.close()

@@ -13,17 +13,20 @@ import (
 // A Sink receives the database: once whole, then every change. All four are called
 // from Run's goroutine.
 type Sink interface {
-	// Reset takes the database, whole. It must read all rows, and what it took is
-	// durable when it returns nil.
+	// Reset takes the database, whole, in place of what it has. It must read all rows,
+	// and what it took is durable when it returns nil. After an error it has what it
+	// had before.
 	Reset(ctx context.Context, snap *cdc.Snapshot) error
 	// Apply takes one transaction. It must exhaust tx.Changes; tx is valid until it
 	// returns. After nil the transaction is applied, but maybe not yet durable.
 	// After an error nothing of it is, and it comes again.
 	Apply(ctx context.Context, tx *cdc.Tx) error
-	// Advance says that nothing of ours happened before at, and that nothing has
-	// arrived behind the transactions that were applied: they need not wait for more
-	// any longer. It is called often and has to be cheap.
-	Advance(at cdc.LSN)
+	// Advance says that nothing of ours happened before at, where the server's clock
+	// shows clock, and that nothing has arrived behind the transactions that were
+	// applied: they need not wait for more any longer. It answers when by that clock
+	// the sink wants to be called again although nothing happens; zero: never. It is
+	// called often and has to be cheap; what goes wrong in it, the next Sync says.
+	Advance(at cdc.LSN, clock time.Time) (wake time.Time)
 	// Sync makes durable what was applied and the position of the last Advance, and
 	// answers up to where everything is durable. What it answers is confirmed: after
 	// a restart Run must be given a checkpoint no older than that.
@@ -46,13 +49,26 @@ type Config struct {
 	// Role is who will follow, for InitSQL and Check run by somebody else. By default
 	// the role in URL.
 	Role string
-	// Interrupted says that the sink holds the beginning of a snapshot: a slot of our
-	// name is what an earlier first start left behind, and may be dropped.
+	// Interrupted says that the sink holds the beginning of a first snapshot: a slot of
+	// our name is what an earlier first start left behind, and may be dropped.
 	Interrupted bool
-	// Claim is called before a first start makes the slot; nil is nothing to do. It
-	// makes durable that a snapshot is under way, so that after a kill at any moment
-	// the next Run is told that it was Interrupted.
-	Claim func() error
+	// Claim is called before a slot is made; nil is nothing to do. It makes durable that
+	// a snapshot was begun at that moment: after a kill the next Run is told so, by
+	// Interrupted when the sink was empty, and by Begun.
+	Claim func(began time.Time) error
+	// Begun are the moments that Claim was given last.
+	Begun []time.Time
+	// Moved is called when the log goes on under another timeline of the server; nil is
+	// nothing to do. It makes durable that the sink's positions are now of this source.
+	Moved func(cdc.Source) error
+	// Stale is why what the sink has must be compared with a snapshot although the log
+	// continues, in one word; "": it need not.
+	Stale string
+	// Adopt allows to go on with another server or database than the one the sink's
+	// positions are of.
+	Adopt bool
+	// SnapshotsPerHour is how many snapshots may be begun within an hour (3).
+	SnapshotsPerHour int
 
 	LockTimeout  time.Duration // longest wait for one transaction or lock at a first start (1 min)
 	SyncEvery    time.Duration // at most this often under load (1 s)
@@ -65,6 +81,7 @@ type Config struct {
 
 func (c Config) withDefaults() Config {
 	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
+	c.SnapshotsPerHour = cmp.Or(c.SnapshotsPerHour, 3)
 	c.LockTimeout = cmp.Or(c.LockTimeout, time.Minute)
 	c.SyncEvery = cmp.Or(c.SyncEvery, time.Second)
 	c.SyncIdle = cmp.Or(c.SyncIdle, 20*time.Millisecond)

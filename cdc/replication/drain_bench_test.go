@@ -139,5 +139,9 @@ func (k *counting) Apply(_ context.Context, tx *cdc.Tx) error {
 	return nil
 }
 
-func (k *counting) Advance(at cdc.LSN)                    { k.at = max(k.at, at) }
+func (k *counting) Advance(at cdc.LSN, _ time.Time) time.Time {
+	k.at = max(k.at, at)
+	return time.Time{}
+}
+
 func (k *counting) Sync(context.Context) (cdc.LSN, error) { return k.at, nil }

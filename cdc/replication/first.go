@@ -19,7 +19,7 @@ func (r *Reader) firstStart(ctx context.Context, c *conn, source cdc.Source, old
 		return err
 	}
 	if r.cfg.Claim != nil {
-		if err := r.cfg.Claim(); err != nil {
+		if err := r.cfg.Claim(time.Now()); err != nil {
 			return &sinkError{fmt.Errorf("begin a first start: %w", err)}
 		}
 	}

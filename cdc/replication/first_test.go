@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -116,7 +117,7 @@ func TestASlotIsClaimedBeforeItIsMade(t *testing.T) {
 		return ask[int](t, s.Conn, "SELECT count(*) FROM pg_replication_slots WHERE slot_name = $1", s.cfg.Slot)
 	}
 	slots := -1
-	s.cfg.Claim = func() error { slots = count(); return nil }
+	s.cfg.Claim = func(time.Time) error { slots = count(); return nil }
 	r, stop := s.run(t, newSink(), cdc.Checkpoint{})
 	until(t, "the stream", streaming(r))
 	require.Zero(t, slots)
@@ -125,7 +126,7 @@ func TestASlotIsClaimedBeforeItIsMade(t *testing.T) {
 	// What cannot be claimed is not made.
 	s.dropSlot(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	s.cfg.Claim = func() error { cancel(); return errors.New("the disk is full") }
+	s.cfg.Claim = func(time.Time) error { cancel(); return errors.New("the disk is full") }
 	require.NoError(t, replication.New(s.cfg).Run(ctx, newSink(), cdc.Checkpoint{}))
 	require.Zero(t, count())
 }

@@ -42,7 +42,7 @@ func (r *Reader) loop(ctx context.Context, s *stream, sink Sink) error {
 		case what == keepalive:
 			// It came after all data before its position, and no transaction is open.
 			// It also says that nothing waits behind what was applied.
-			r.advance(s, sink, max(cdc.LSN(s.alive.ServerWALEnd), r.at.handed))
+			r.advance(s, sink, max(cdc.LSN(s.alive.ServerWALEnd), r.at.handed), s.alive.ServerTime)
 		}
 		if what != logData {
 			r.board.quiet(s.now)
@@ -72,7 +72,7 @@ func (r *Reader) apply(ctx context.Context, s *stream, sink Sink) error {
 	}
 	if some, err := s.peek(ctx); err != nil || !some {
 		if err == nil {
-			r.advance(s, sink, s.tx.End)
+			r.advance(s, sink, s.tx.End, s.tx.CommitTime)
 		}
 		return err
 	}
@@ -95,9 +95,9 @@ func (r *Reader) apply(ctx context.Context, s *stream, sink Sink) error {
 	return nil
 }
 
-func (r *Reader) advance(s *stream, sink Sink, to cdc.LSN) {
+func (r *Reader) advance(s *stream, sink Sink, to cdc.LSN, clock time.Time) {
 	if to >= r.at.handed {
-		sink.Advance(to)
+		sink.Advance(to, clock)
 		r.at.handed = to
 		raise(&r.board.applied, to)
 	}

@@ -290,11 +290,12 @@ func (s *sink) note(c *cdc.Change, key, old string) {
 	}
 }
 
-func (s *sink) Advance(at cdc.LSN) {
+func (s *sink) Advance(at cdc.LSN, _ time.Time) (wake time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.at = max(s.at, at)
 	s.advances++
+	return time.Time{}
 }
 
 func (s *sink) Sync(context.Context) (cdc.LSN, error) {

@@ -2,6 +2,7 @@ package shadow
 
 import (
 	"encoding/binary"
+	"time"
 
 	"github.com/schoolbell/schoolbell/cdc"
 )
@@ -10,8 +11,10 @@ import (
 // seen through one profile.
 type Checkpoint struct {
 	cdc.Checkpoint
-	Profile  string // hash of the profile that the rows were read with
-	Complete bool   // false: a snapshot is under way
+	Profile  string      // hash of the profile that the rows were read with
+	Complete bool        // false: a first snapshot is under way
+	Clock    time.Time   // of the log: what was due until then has happened
+	Begun    []time.Time // when the last snapshots were begun, oldest first; never changed in place
 }
 
 // appendCheckpoint writes c and, with it, the position of the newest event that
@@ -26,11 +29,37 @@ func appendCheckpoint(dst []byte, c Checkpoint, newest cdc.Position) []byte {
 	dst = binary.BigEndian.AppendUint64(dst, uint64(c.Applied))
 	dst = appendPosition(dst, newest)
 	dst = binary.BigEndian.AppendUint32(dst, uint32(c.Source.Timeline))
-	for _, s := range [...]string{c.Source.System, c.Source.Database, c.Source.Slot, c.Profile} {
+	for _, s := range [...]string{c.Source.System, c.Source.Database, c.Source.Slot, c.Source.Lineage, c.Profile} {
 		dst = binary.AppendUvarint(dst, uint64(len(s)))
 		dst = append(dst, s...)
 	}
+	for _, n := range [...]uint64{uint64(c.Source.Offset), uint64(c.Last.XID), uint64(c.Last.Commit), uint64(c.Last.End), uint64(len(c.Begun))} {
+		dst = binary.AppendUvarint(dst, n)
+	}
+	dst = appendMoment(dst, c.Clock)
+	for _, t := range c.Begun {
+		dst = appendMoment(dst, t)
+	}
 	return dst
+}
+
+// appendMoment keeps microseconds; the zero time is 0.
+func appendMoment(dst []byte, t time.Time) []byte {
+	if t.IsZero() {
+		return binary.AppendVarint(dst, 0)
+	}
+	return binary.AppendVarint(dst, t.UnixMicro())
+}
+
+func cutMoment(b []byte) (time.Time, []byte, error) {
+	n, size := binary.Varint(b)
+	if size <= 0 {
+		return time.Time{}, nil, errCutShort
+	}
+	if n == 0 {
+		return time.Time{}, b[size:], nil
+	}
+	return time.UnixMicro(n).UTC(), b[size:], nil
 }
 
 func readCheckpoint(b []byte) (c Checkpoint, newest cdc.Position, err error) {
@@ -42,13 +71,33 @@ func readCheckpoint(b []byte) (c Checkpoint, newest cdc.Position, err error) {
 	newest, b, _ = cutPosition(b[9:])
 	c.Source.Timeline = int32(binary.BigEndian.Uint32(b))
 	b = b[4:]
-	for _, s := range [...]*string{&c.Source.System, &c.Source.Database, &c.Source.Slot, &c.Profile} {
+	for _, s := range [...]*string{&c.Source.System, &c.Source.Database, &c.Source.Slot, &c.Source.Lineage, &c.Profile} {
 		n, size := binary.Uvarint(b)
 		if size <= 0 || n > uint64(len(b)-size) {
 			return c, newest, errCutShort
 		}
 		b = b[size:]
 		*s, b = string(b[:n]), b[n:]
+	}
+	var numbers [5]uint64
+	for i := range numbers {
+		n, size := binary.Uvarint(b)
+		if size <= 0 {
+			return c, newest, errCutShort
+		}
+		numbers[i], b = n, b[size:]
+	}
+	c.Source.Offset = cdc.LSN(numbers[0])
+	c.Last = cdc.Mark{XID: uint32(numbers[1]), Commit: cdc.LSN(numbers[2]), End: cdc.LSN(numbers[3])}
+	if c.Clock, b, err = cutMoment(b); err != nil {
+		return c, newest, err
+	}
+	for range min(numbers[4], uint64(len(b))) {
+		var t time.Time
+		if t, b, err = cutMoment(b); err != nil {
+			return c, newest, err
+		}
+		c.Begun = append(c.Begun, t)
 	}
 	return c, newest, nil
 }

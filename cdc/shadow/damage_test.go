@@ -120,7 +120,7 @@ func TestAnotherFormatIsRefusedWithTheRemedy(t *testing.T) {
 	require.NoError(t, s.Close())
 
 	_, err = Open(dir, Config{})
-	require.ErrorContains(t, err, "data directory "+dir+" has format 2, this schoolbell reads 1")
+	require.ErrorContains(t, err, "data directory "+dir+" has format 3, this schoolbell reads 2")
 	require.ErrorContains(t, err, "run the version that wrote it")
 }
 

@@ -55,11 +55,14 @@ func at(lsn int, index int) cdc.Position {
 func checkpoint(lsn int) shadow.Checkpoint {
 	return shadow.Checkpoint{
 		Checkpoint: cdc.Checkpoint{
-			Source:  cdc.Source{System: "7301", Timeline: 2, Database: "lms", Slot: "schoolbell"},
+			Source:  cdc.Source{System: "7301", Timeline: 2, Database: "lms", Slot: "schoolbell", Lineage: "16384 16390", Offset: 1 << 40},
 			Applied: cdc.LSN(lsn),
+			Last:    cdc.Mark{XID: 731, Commit: cdc.LSN(lsn) - 1, End: cdc.LSN(lsn)},
 		},
 		Profile:  "abc",
 		Complete: true,
+		Clock:    noon,
+		Begun:    []time.Time{noon.Add(-time.Hour), noon},
 	}
 }
 

@@ -83,7 +83,7 @@ func openGateway(ctx context.Context, cfg Config, log *slog.Logger) (g *gateway,
 	g.tokens = auth.NewTokens(g.pool, auth.TokenTable(tokens))
 	at, begun := g.store.Checkpoint()
 	rc := replicationConfig(cfg, g.profile, log)
-	rc.Interrupted, rc.Claim = begun && !at.Complete, func() error { return g.failed(g.projection.Claim()) }
+	rc.Interrupted, rc.Claim = begun && !at.Complete, func(began time.Time) error { return g.failed(g.projection.Claim(began)) }
 	g.reader = replication.New(rc)
 	g.router = router.New(g.store, router.Config{
 		Queue: cfg.Queue, BulkLimit: cfg.BulkLimit, Log: log,

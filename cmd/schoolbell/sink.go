@@ -40,9 +40,10 @@ func (g *gateway) publish(meant projection.Result) {
 }
 
 // Advance notes that nothing of ours happened before at.
-func (s sink) Advance(at cdc.LSN) {
-	s.projection.Advance(at)
+func (s sink) Advance(at cdc.LSN, clock time.Time) (wake time.Time) {
+	wake = s.projection.Advance(at, clock)
 	s.router.Advance(cdc.Position{LSN: at})
+	return wake
 }
 
 // Sync makes what was applied durable.
