@@ -1,8 +1,8 @@
 // Package postgres runs a throw-away PostgreSQL, for the demo and the tests.
 //
-// In come an Options value and, where the machine has no PostgreSQL server, a
-// pinned package from the npm registry; out goes a running server of one's own,
-// set up for logical decoding, and its URL.
+// In come an Options value and, where the machine has no PostgreSQL server or none
+// of the major version asked for, a pinned package from the npm registry (13 to 18);
+// out goes a running server of one's own, set up for logical decoding, and its URL.
 //
 // # Promises
 //

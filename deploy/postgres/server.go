@@ -16,6 +16,7 @@ import (
 // Options are all optional.
 type Options struct {
 	Bin      string            // folder with initdb and postgres; default: the first found, else fetched
+	Major    int               // major version, like 15; default: of the first found, whichever that is
 	Settings map[string]string // lines for postgresql.conf, over the package's own
 	Log      io.Writer         // one line per step; default: none
 }
@@ -46,7 +47,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if s.account, err = serverAccount(); err != nil {
 		return nil, err
 	}
-	if s.bin, err = find(ctx, o.Bin, s.log); err != nil {
+	if s.bin, err = find(ctx, o.Bin, o.Major, s.log); err != nil {
 		return nil, err
 	}
 	if s.version, err = s.readVersion(ctx); err != nil {
@@ -85,6 +86,9 @@ func (s *Server) Dir() string { return filepath.Join(s.dir, "data") }
 
 // Version is the server's version, like "15.18".
 func (s *Server) Version() string { return s.version }
+
+// Major is the server's major version, like 15.
+func (s *Server) Major() int { return leadingNumber(s.version) }
 
 // Stop shuts the server down and removes its folder. The second call does nothing.
 func (s *Server) Stop() error {

@@ -8,8 +8,10 @@
 //   - A test's database is its own, and is gone with its replication slots when the
 //     test ends.
 //   - No server outlives the test binary.
+//   - Every server is of the major version that SCHOOLBELL_TEST_POSTGRES names, where
+//     it names one; otherwise of the first that is found.
 //   - Where no server can be had a test is skipped, and says what to install; with
-//     SCHOOLBELL_TEST_REQUIRE=1 it fails instead.
+//     SCHOOLBELL_TEST_REQUIRE=1, or where a version was asked for, it fails instead.
 //
 // Its functions may be called from parallel tests.
 package pgtest
@@ -20,6 +22,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -76,19 +79,29 @@ func Own(t testing.TB, settings map[string]string) *postgres.Server {
 	return s
 }
 
+// versionVariable asks for a major version of PostgreSQL from outside.
+const versionVariable = "SCHOOLBELL_TEST_POSTGRES"
+
 func start(settings map[string]string) (*postgres.Server, error) {
+	major := 0
+	if asked := os.Getenv(versionVariable); asked != "" {
+		var err error
+		if major, err = strconv.Atoi(asked); err != nil || major < 1 {
+			return nil, fmt.Errorf("%s is %q, want a major version; fix: %[1]s=15", versionVariable, asked)
+		}
+	}
 	// Nothing here has to survive the machine; the promises are about processes.
 	all := map[string]string{"fsync": "off", "full_page_writes": "off"}
 	maps.Copy(all, settings)
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	return postgres.Start(ctx, postgres.Options{Settings: all, Log: os.Stderr})
+	return postgres.Start(ctx, postgres.Options{Major: major, Settings: all, Log: os.Stderr})
 }
 
 // missing ends the test that needs a server.
 func missing(t testing.TB, err error) {
 	t.Helper()
-	if os.Getenv("SCHOOLBELL_TEST_REQUIRE") == "1" {
+	if os.Getenv("SCHOOLBELL_TEST_REQUIRE") == "1" || os.Getenv(versionVariable) != "" {
 		t.Fatalf("this test needs PostgreSQL: %v", err)
 	}
 	t.Skipf("this test needs PostgreSQL: %v", err)

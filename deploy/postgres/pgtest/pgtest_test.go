@@ -49,6 +49,11 @@ func TestAServerOfOnesOwnHasItsOwnSettings(t *testing.T) {
 	require.NoDirExists(t, own.Dir())
 }
 
+func TestEveryServerIsOfTheVersionAskedFor(t *testing.T) {
+	t.Setenv("SCHOOLBELL_TEST_POSTGRES", "15")
+	require.Equal(t, 15, pgtest.Own(t, nil).Major())
+}
+
 // outcome is a test that writes down how it ended.
 type outcome struct {
 	testing.TB
@@ -74,6 +79,7 @@ func TestWhereNoServerCanBeHadATestIsSkippedAndFailsWhereOneIsRequired(t *testin
 		wg.Wait()
 		return o
 	}
+	t.Setenv("SCHOOLBELL_TEST_POSTGRES", "")
 	t.Setenv("SCHOOLBELL_TEST_REQUIRE", "")
 	o := end()
 	require.Contains(t, o.skipped, "this test needs PostgreSQL: ")
@@ -84,6 +90,19 @@ func TestWhereNoServerCanBeHadATestIsSkippedAndFailsWhereOneIsRequired(t *testin
 	o = end()
 	require.Contains(t, o.failed, "this test needs PostgreSQL: ")
 	require.Empty(t, o.skipped)
+
+	// Who asks for a version does not want to hear that all is well without it.
+	t.Setenv("SCHOOLBELL_TEST_REQUIRE", "")
+	for asked, want := range map[string]string{
+		"fifteen": `SCHOOLBELL_TEST_POSTGRES is "fifteen", want a major version; fix: SCHOOLBELL_TEST_POSTGRES=15`,
+		"15.18":   `SCHOOLBELL_TEST_POSTGRES is "15.18", want a major version; fix: SCHOOLBELL_TEST_POSTGRES=15`,
+		"15":      "SCHOOLBELL_POSTGRES_BIN, ",
+	} {
+		t.Setenv("SCHOOLBELL_TEST_POSTGRES", asked)
+		o = end()
+		require.Contains(t, o.failed, want)
+		require.Empty(t, o.skipped)
+	}
 }
 
 func setting(t *testing.T, s *postgres.Server, name string) string {
