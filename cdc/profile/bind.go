@@ -196,11 +196,13 @@ func (b *binder) assignment(a assignmentSpec) *AssignmentRow {
 		closed:      b.condition(a.closed),
 		hasClosed:   a.closed != nil,
 		due:         b.moment("assignment.due", a.due),
+		closes:      b.moment("assignment.closes", a.closes),
 		times:       b.p.times,
 	}
 }
 
 func (b *binder) submission(s submissionSpec) *SubmissionRow {
+	b.moment("submission.at", s.at) // nothing reads it, but what the file says must be so
 	return &SubmissionRow{
 		where:      b.condition(s.where),
 		assignment: b.column(s.assignment),
@@ -209,18 +211,15 @@ func (b *binder) submission(s submissionSpec) *SubmissionRow {
 		gone:       b.condition(s.gone),
 		hasGone:    s.gone != nil,
 		submitted:  marker{when: b.condition(s.submitted), again: b.columns(s.again)},
-		at:         b.moment("submission.at", s.at),
-		times:      b.p.times,
 	}
 }
 
 func (b *binder) grade(g gradeSpec) *GradeRow {
+	b.moment("grade.at", g.at) // as above
 	return &GradeRow{
 		graded: marker{when: b.condition(g.graded), again: b.columns(g.again)},
 		score:  b.column(g.score),
 		text:   b.column(g.text),
-		at:     b.moment("grade.at", g.at),
-		times:  b.p.times,
 	}
 }
 

@@ -44,6 +44,11 @@ func TestAMissingColumnIsAnsweredWithTheNearest(t *testing.T) {
 	require.EqualError(t, err, `table public.assignments_assignment has no column "status", which the profile django names in `+
 		"assignment.closed; it has \"statuss\": write a file with the lines `extends: django` and `assignment: {closed: {statuss: closed}}` and give it as the profile")
 
+	closes := parse(t, "extends: django\nassignment: {closes: closes_at}\n")
+	_, err = closes.Bind(without(closing(tstz), "closes_at", "closed_at", tstz))
+	require.EqualError(t, err, `the log carries no column "closes_at" of table public.assignments_assignment, which the profile django names in `+
+		"assignment.closes; it has \"closed_at\": in school.yaml write `assignment: {closes: closed_at}`")
+
 	err = p.MissingColumn("public", "accounts_studentprofile", "user_id", []string{"id", "users_id"})
 	require.ErrorContains(t, err, "`lookup: {profile: {key: users_id}}`")
 	err = p.MissingColumn("public", "accounts_studentprofile", "tutor_id", []string{"id", "tutors_id"})
@@ -93,4 +98,15 @@ func TestATimeInAColumnThatIsNoneIsRefused(t *testing.T) {
 	require.ErrorContains(t, err, `assignment.due is column "due_date", an integer; if it counts seconds since 1970 the profile needs the line times: unix`)
 	_, err = p.Bind(without(assignments(), "due_date", "due_date", text))
 	require.ErrorContains(t, err, `assignment.due is column "due_date", which is text; name a column of type timestamptz, timestamp or date`)
+
+	p = parse(t, "extends: django\nassignment: {closes: closes_at}\n")
+	_, err = p.Bind(closing(int8s))
+	require.ErrorContains(t, err, `assignment.closes is column "closes_at", an integer; if it counts`)
+	_, err = p.Bind(without(closing(tstz), "closes_at", "closes_at", boolean))
+	require.ErrorContains(t, err, `assignment.closes is column "closes_at", which is a boolean; name a column of type`)
+
+	p = parse(t, "extends: django\nsubmission: {at: assignment_id}\ngrade: {at: graded_on}\n")
+	_, err = p.Bind(submissions(number))
+	require.ErrorContains(t, err, `submission.at is column "assignment_id", an integer`, "what nothing reads must be so all the same")
+	require.ErrorContains(t, err, `no column "graded_on"`)
 }

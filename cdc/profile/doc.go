@@ -3,7 +3,8 @@
 //
 // In comes a YAML file (or a built-in one, by name): which table holds the people,
 // the assignments, who they are given to, the submissions and their grades, and
-// what in a row means "handed in", "graded", "closed". Out go the tables and
+// what in a row means "handed in", "graded", "closed", and which of its columns say
+// when. Out go the tables and
 // columns to publish, and for each table of the log a Binding that reads its rows.
 //
 // The format has three mechanisms and no expression language: a column; a path
@@ -26,6 +27,9 @@
 //     changes anything: what was known before is kept.
 //   - The hash changes exactly when the meaning of rows does: not for a comment, the
 //     order of keys, the name, or where credentials are looked up.
+//   - A time is read in UTC and whole microseconds. NULL, infinity in either
+//     direction, what lies before Christ or behind the year 9999, and 0 where times
+//     are unix seconds are none.
 //
 // Values in text form are read as PostgreSQL prints them with DateStyle ISO, which
 // the connection must ask for. In binary form bool, int2, int4, int8, oid, float4,

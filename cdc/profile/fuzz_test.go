@@ -5,8 +5,10 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -51,17 +53,18 @@ func FuzzParse(f *testing.F) {
 }
 
 // FuzzValue: whatever bytes the log carries in a column, in either form and of any
-// type, reading them does not panic, a grade is valid JSON, and a mark is not zero.
+// type, reading them does not panic, a grade is valid JSON, a mark is not zero, and
+// a time comes back the same from whoever keeps its microseconds.
 func FuzzValue(f *testing.F) {
 	for _, s := range []string{
-		"78.50000", "-0", "NaN", "1e+20", "t", "2026-11-22 21:05:11.123456+05:30", "infinity", "0044-03-15 BC", "\xff\x00",
+		"78.50000", "-0", "NaN", "1e+20", "t", "2026-11-22 21:05:11.123456+05:30", "infinity", "-infinity", "0044-03-15 BC", "100000-01-01 00:00:00+00", "\xff\x00",
 		"\x00\x02\x00\x00\x00\x00\x00\x05\x00\x4e\x13\x88",
 	} {
 		for _, typ := range []int{boolean, int8s, int2s, int4s, text, float8s, bpchar, date, ts, tstz, number, uuid, enum} {
 			f.Add([]byte(s), uint32(typ), len(s)%2 == 0)
 		}
 	}
-	p, err := profile.Parse("school.yaml", []byte("extends: django\ntimes: unix\nsubmission: {gone: {odd: absent}}\n"))
+	p, err := profile.Parse("school.yaml", []byte("extends: django\ntimes: unix\nassignment: {closes: closes_at}\nsubmission: {gone: {odd: absent}}\n"))
 	require.NoError(f, err)
 	f.Fuzz(func(t *testing.T, b []byte, typ uint32, isText bool) {
 		v := cdc.Value{Kind: cdc.Binary, Data: b}
@@ -76,8 +79,19 @@ func FuzzValue(f *testing.F) {
 		r := []cdc.Value{v, v, v, v, v, v}
 		bound.Key(r)
 		bound.Submission.Read(r, profile.SubmissionFields{})
-		bound.Submission.At(r)
 		require.NotZero(t, bound.Grade.Read(r, 0))
 		require.Truef(t, json.Valid(bound.Grade.AppendScore(nil, r)), "%q of type %d", b, typ)
+
+		work := closing(enum)
+		if slices.Contains([]uint32{int2s, int4s, int8s, date, ts, tstz}, typ) {
+			work = closing(int(typ))
+		}
+		bound, err = p.Bind(work)
+		require.NoError(t, err)
+		read, _ := bound.Assignment.Read([]cdc.Value{v, v, v, v, v, v, v}, profile.AssignmentFields{})
+		if !read.Closes.IsZero() {
+			require.Equal(t, time.UnixMicro(read.Closes.UnixMicro()).UTC(), read.Closes, "%q of type %d", b, typ)
+			require.LessOrEqual(t, read.Closes.Year(), 9999, "%q of type %d", b, typ)
+		}
 	})
 }

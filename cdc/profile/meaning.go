@@ -14,8 +14,9 @@ import (
 // mean something else, such as when marks are computed in another way.
 const meaningVersion = 1
 
-// meaning hashes what rows mean, written out in one fixed form. The name, the file
-// and the tables of credentials are no part of it: nothing remembered hangs on them.
+// meaning hashes what rows mean, written out in one fixed form. The name, the file,
+// the tables of credentials and the columns of `at` are no part of it: nothing
+// remembered hangs on them.
 func (p *Profile) meaning() string {
 	var b strings.Builder
 	line := func(key string, value ...any) {
@@ -34,15 +35,15 @@ func (p *Profile) meaning() string {
 	}
 	a := p.assign
 	line("assignment", a.table, a.where, a.published, a.closed,
-		quoteAll([]string{a.title, a.description, a.teacher, a.due}))
+		quoteAll([]string{a.title, a.description, a.teacher, a.due, a.closes}))
 	if p.given != nil {
 		line("assigned", p.given.table, quoteAll([]string{p.given.assignment, p.given.student}))
 	}
 	s := p.submit
 	line("submission", s.table, s.where, s.gone, s.submitted, s.tutorLookup, s.tutorColumn,
-		quoteAll([]string{s.assignment, s.student, s.tutor, s.at}), quoteAll(s.again))
+		quoteAll([]string{s.assignment, s.student, s.tutor}), quoteAll(s.again))
 	if g := p.grade; g != nil {
-		line("grade", g.graded, quoteAll([]string{g.score, g.text, g.at}), quoteAll(g.again))
+		line("grade", g.graded, quoteAll([]string{g.score, g.text}), quoteAll(g.again))
 	}
 	sum := sha256.Sum256([]byte(b.String()))
 	return hex.EncodeToString(sum[:8])

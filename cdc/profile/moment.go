@@ -9,7 +9,7 @@ import (
 )
 
 // moment reads the time in a value, in UTC. The zero time stands for what is none:
-// NULL, infinity, a year before Christ, 0 where times are unix seconds, and whatever
+// NULL, infinity in either direction, a year before Christ, 0 where times are unix seconds, and whatever
 // is no time.
 func (t times) moment(v cdc.Value, typ uint32) time.Time {
 	switch {
@@ -31,6 +31,25 @@ func (t times) moment(v cdc.Value, typ uint32) time.Time {
 		at = t.inZone(at)
 	}
 	return at
+}
+
+// lastSecond ends the year 9999, the last that RFC 3339 can write; microseconds
+// since 1970 overflow some way behind it.
+const lastSecond = 253402300799
+
+// read reads the time in a column, given what it was. What lies behind the year
+// 9999 is none: with such a moment people write that there will be no such moment.
+func (t times) read(row []cdc.Value, c column, was time.Time) time.Time {
+	switch {
+	case !c.named():
+		return time.Time{}
+	case row[c.index].Kind == cdc.Unchanged:
+		return was
+	}
+	if at := t.moment(row[c.index], c.typ); at.Unix() <= lastSecond {
+		return at
+	}
+	return time.Time{}
 }
 
 // inZone takes a time read as if it were UTC and means its digits in t's zone.
@@ -129,11 +148,13 @@ func (p *timeParser) number(least, most int) int {
 	return n
 }
 
+// fraction reads nanoseconds, of which only whole microseconds count: PostgreSQL
+// keeps no more, and what is remembered must compare equal with what is read.
 func (p *timeParser) fraction() int {
 	count := digits(p.rest)
 	p.ok = p.ok && count >= 1 && count <= 9
 	nano, unit := 0, 100_000_000
-	for _, c := range p.rest[:count] {
+	for _, c := range p.rest[:min(count, 6)] {
 		nano += int(c-'0') * unit
 		unit /= 10
 	}

@@ -50,9 +50,9 @@ type (
 		roles                          map[string]cdc.Role // nil: the values are the roles' own names
 	}
 	assignmentSpec struct {
-		table                            string
-		where, published, closed         condition
-		title, description, teacher, due string
+		table                                    string
+		where, published, closed                 condition
+		title, description, teacher, due, closes string
 	}
 	assignedSpec   struct{ table, assignment, student string }
 	submissionSpec struct {

@@ -151,6 +151,7 @@ func TestTheHashChangesExactlyWhenTheMeaningDoes(t *testing.T) {
 		"a name":               "profile: mine\nextends: django\n",
 		"the same said again":  "extends: django\ntimes: 'utc'\ngrade: {score: grade, again: [grade]}\n",
 		"credentials":          "extends: django\nauth: {token: {from: t, key: k, user: u}}\n",
+		"what nothing reads":   "extends: django\ngrade: {at: graded_on}\nsubmission: {at: handed_in_on}\n",
 		"a lookup nobody uses": "extends: django\nlookup: {other: {from: t, key: k}}\n",
 	}
 	for why, yaml := range same {
@@ -158,6 +159,7 @@ func TestTheHashChangesExactlyWhenTheMeaningDoes(t *testing.T) {
 	}
 	seen := map[string]string{base: "django"}
 	for why, yaml := range map[string]string{
+		"a moment":    "assignment: {closes: due_date}",
 		"a column":    "grade: {score: score}",
 		"a mark":      "grade: {again: score}",
 		"a condition": "grade: {graded: {score: present}}",

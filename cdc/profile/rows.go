@@ -90,7 +90,8 @@ type AssignmentFields struct {
 	Teacher     cdc.ID
 	Published   bool
 	Closed      bool
-	Due         time.Time // in UTC; zero: none
+	Due         time.Time // in UTC, to the microsecond; zero: none
+	Closes      time.Time // when it closes by itself, like Due; zero: it does not
 }
 
 // descriptionLength is how many characters of a description clients are told.
@@ -98,10 +99,10 @@ const descriptionLength = 200
 
 // AssignmentRow reads the rows of assignments.
 type AssignmentRow struct {
-	where, published, closed         clauses
-	hasClosed                        bool
-	title, description, teacher, due column
-	times                            times
+	where, published, closed                 clauses
+	hasClosed                                bool
+	title, description, teacher, due, closes column
+	times                                    times
 }
 
 // Read reads an assignment, given what was known of it before (the zero value:
@@ -110,18 +111,15 @@ func (a *AssignmentRow) Read(row []cdc.Value, was AssignmentFields) (AssignmentF
 	if !a.where.eval(row).or(was != AssignmentFields{}) {
 		return AssignmentFields{}, false
 	}
-	out := AssignmentFields{
+	return AssignmentFields{
 		Title:       a.title.text(row, was.Title),
 		Description: a.description.cut(row, was.Description, descriptionLength),
 		Teacher:     a.teacher.idOr(row, was.Teacher),
 		Published:   a.published.eval(row).or(was.Published),
 		Closed:      a.hasClosed && a.closed.eval(row).or(was.Closed),
-		Due:         was.Due,
-	}
-	if !a.due.named() || row[a.due.index].Kind != cdc.Unchanged {
-		out.Due = a.times.read(row, a.due)
-	}
-	return out, true
+		Due:         a.times.read(row, a.due, was.Due),
+		Closes:      a.times.read(row, a.closes, was.Closes),
+	}, true
 }
 
 // AssignedRow reads the rows that give an assignment to a student.
@@ -143,11 +141,10 @@ type SubmissionFields struct {
 
 // SubmissionRow reads the rows of submissions.
 type SubmissionRow struct {
-	where, gone                    clauses
-	hasGone                        bool
-	assignment, student, tutor, at column
-	submitted                      marker
-	times                          times
+	where, gone                clauses
+	hasGone                    bool
+	assignment, student, tutor column
+	submitted                  marker
 }
 
 // Read reads a submission, given what was known of it before (the zero value:
@@ -165,21 +162,14 @@ func (s *SubmissionRow) Read(row []cdc.Value, was SubmissionFields) (SubmissionF
 	}, true
 }
 
-// At is when the LMS says that it was handed in; zero when it does not say.
-func (s *SubmissionRow) At(row []cdc.Value) time.Time { return s.times.read(row, s.at) }
-
 // GradeRow reads the grade in a submission's row.
 type GradeRow struct {
-	graded          marker
-	score, text, at column
-	times           times
+	graded      marker
+	score, text column
 }
 
 // Read computes the mark of the grade, given what it was before.
 func (g *GradeRow) Read(row []cdc.Value, was Mark) Mark { return g.graded.read(row, was) }
-
-// At is when the LMS says that it was graded; zero when it does not say.
-func (g *GradeRow) At(row []cdc.Value) time.Time { return g.times.read(row, g.at) }
 
 // AppendScore writes the grade as JSON: the score, as a number where its column's
 // type is one and JSON can say it (78.50000 stays 78.50000; NaN becomes a string),
@@ -211,14 +201,6 @@ func (g *GradeRow) AppendScore(dst []byte, row []cdc.Value) []byte {
 // has reports whether the row carries a value in the column.
 func (c column) has(row []cdc.Value) bool {
 	return c.named() && (row[c.index].Kind == cdc.Text || row[c.index].Kind == cdc.Binary)
-}
-
-// read reads the time in a column.
-func (t times) read(row []cdc.Value, c column) time.Time {
-	if !c.has(row) {
-		return time.Time{}
-	}
-	return t.moment(row[c.index], c.typ)
 }
 
 // text reads a column as a string; was is reused where nothing changed.

@@ -135,9 +135,11 @@ func TestAColumnThatTheLogDoesNotCarryKeepsWhatWasKnown(t *testing.T) {
 	const u = cdc.Unchanged
 	p := open(t, "django")
 	essay := profile.AssignmentFields{
-		Title: "Essay", Description: "Write.", Teacher: cdc.IntID(7), Published: true, Closed: true, Due: time.Unix(1, 0).UTC(),
+		Title: "Essay", Description: "Write.", Teacher: cdc.IntID(7), Published: true, Closed: true,
+		Due: time.Unix(1, 0).UTC(), Closes: time.Unix(2, 0).UTC(),
 	}
-	got, ok := bind(t, p, assignments()).Assignment.Read(row("1", u, u, u, u, u), essay)
+	closes := parse(t, "extends: django\nassignment: {closes: closes_at}\n")
+	got, ok := bind(t, closes, closing(tstz)).Assignment.Read(row("1", u, u, u, u, u, u), essay)
 	require.True(t, ok)
 	require.Equal(t, essay, got)
 
@@ -210,6 +212,33 @@ func TestATableThatIsNotMappedConcernsNobody(t *testing.T) {
 	require.Nil(t, b.Submission)
 }
 
+// closing is the table of assignments, each with a moment at which it closes.
+func closing(typ int) *cdc.Table {
+	t := without(assignments(), "due_date", "due_date", typ)
+	t.Columns = append(t.Columns, cdc.Column{Name: "closes_at", Type: uint32(typ)})
+	return t
+}
+
+func TestAnAssignmentMaySayWhenItClosesByItself(t *testing.T) {
+	p := parse(t, "extends: django\nassignment: {closes: closes_at}\n")
+	require.Equal(t, []string{"status", "title", "description", "author_id", "due_date", "closes_at"}, p.Tables()[2].Columns)
+	a := bind(t, p, closing(tstz)).Assignment
+	got, ok := a.Read(row("1", "Essay", "", "7", "published", nil, "2026-11-22 21:05:11.123456+00"), profile.AssignmentFields{})
+	require.True(t, ok)
+	essay := profile.AssignmentFields{
+		Title: "Essay", Teacher: cdc.IntID(7), Published: true, Closes: time.Date(2026, 11, 22, 21, 5, 11, 123456000, time.UTC),
+	}
+	require.Equal(t, essay, got, "that the moment has passed or not is none of the row's business")
+	again, _ := a.Read(row("1", "Essay", "", "7", "published", nil, "2026-11-23 02:35:11.123456+05:30"), essay)
+	require.True(t, essay == again, "the same moment in another zone is no change")
+	got, _ = a.Read(row("1", "Essay", "", "7", "published", nil, nil), essay)
+	require.Zero(t, got.Closes)
+	got, _ = bind(t, open(t, "django"), closing(tstz)).Assignment.Read(
+		row("1", "Essay", "", "7", "published", nil, "2026-11-22 21:05:11+00"), essay)
+	require.Zero(t, got.Closes, "a profile that names no column knows no moment")
+}
+
+// Promise: a time is read in UTC and whole microseconds; what is none of these, is none.
 func TestTimesAreRead(t *testing.T) {
 	at := time.Date(2026, 11, 22, 21, 5, 11, 123456000, time.UTC)
 	micros := at.UnixMicro() - 946684800_000_000
@@ -218,6 +247,8 @@ func TestTimesAreRead(t *testing.T) {
 		raw[i] = byte(micros >> (56 - 8*i))
 	}
 	infinity := []byte{0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+	minusInfinity := []byte{0x80, 0, 0, 0, 0, 0, 0, 0}
+	last := time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)
 	for _, c := range []struct {
 		times string
 		typ   int
@@ -240,10 +271,27 @@ func TestTimesAreRead(t *testing.T) {
 		{"unix", int8s, "1795381511", time.Unix(1795381511, 0).UTC()},
 		{"unix", int4s, binary(t, int4s, 1795381511), time.Unix(1795381511, 0).UTC()},
 		{"unix", int8s, "0", time.Time{}},
+		{"unix", int8s, "-5", time.Time{}},
+		{"unix", int8s, "253402300799", last.Truncate(time.Second)},
+		{"unix", int8s, "253402300800", time.Time{}},
+		{"unix", int8s, "9223372036854775807", time.Time{}},
+		{"unix", ts, "2026-11-22 21:05:11.123456", at},
 		{"unix", tstz, "2026-11-22 21:05:11.123456+00", at},
 		{"utc", tstz, "infinity", time.Time{}},
 		{"utc", tstz, "-infinity", time.Time{}},
 		{"utc", tstz, infinity, time.Time{}},
+		{"utc", tstz, minusInfinity, time.Time{}},
+		{"utc", ts, "infinity", time.Time{}},
+		{"utc", ts, "-infinity", time.Time{}},
+		{"Europe/Berlin", ts, infinity, time.Time{}},
+		{"Europe/Berlin", ts, minusInfinity, time.Time{}},
+		{"utc", date, "infinity", time.Time{}},
+		{"utc", date, []byte{0x7f, 0xff, 0xff, 0xff}, time.Time{}},
+		{"utc", date, []byte{0x80, 0, 0, 0}, time.Time{}},
+		{"utc", tstz, "9999-12-31 23:59:59.999999+00", last},
+		{"utc", tstz, "10000-01-01 00:00:00+00", time.Time{}},
+		{"utc", ts, "294276-12-31 23:59:59.999999", time.Time{}},
+		{"utc", tstz, "2026-11-22 21:05:11.123456789+00", at},
 		{"utc", tstz, "0044-03-15 12:00:00+00 BC", time.Time{}},
 		{"utc", tstz, "2026-11-22", time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)},
 		{"utc", tstz, "2026-13-22 00:00:00+00", time.Time{}},
@@ -253,11 +301,10 @@ func TestTimesAreRead(t *testing.T) {
 		{"utc", tstz, nil, time.Time{}},
 		{"utc", enum, "2026-11-22 21:05:11.123456+00", at},
 	} {
-		p := parse(t, "extends: django\ntimes: "+c.times+"\n")
-		sub := table("assignments_assignmentsubmission",
-			"id", int8s, "assignment_id", int8s, "student_id", int8s, "submitted_at", c.typ, "grade", number)
-		got := bind(t, p, sub).Submission.At(row("1", "1", "1", c.value, nil))
-		require.Equal(t, c.want, got, "%s, type %d, %v", c.times, c.typ, c.value)
+		p := parse(t, "extends: django\nassignment: {closes: closes_at}\ntimes: "+c.times+"\n")
+		got, _ := bind(t, p, closing(c.typ)).Assignment.Read(row("1", "", "", "7", "", c.value, c.value), profile.AssignmentFields{})
+		require.Equal(t, c.want, got.Due, "%s, type %d, %v", c.times, c.typ, c.value)
+		require.Equal(t, c.want, got.Closes, "%s, type %d, %v", c.times, c.typ, c.value)
 	}
 }
 

@@ -114,7 +114,7 @@ func (r *reader) roles(s section) map[string]cdc.Role {
 }
 
 func (r *reader) assignment() {
-	s, ok := r.required("assignment", "from where title description teacher published closed due", "course closes")
+	s, ok := r.required("assignment", "from where title description teacher published closed due closes", "course")
 	if !ok {
 		return
 	}
@@ -122,7 +122,7 @@ func (r *reader) assignment() {
 		table: s.table,
 		where: r.condition(s, "where"), published: r.condition(s, "published"), closed: r.condition(s, "closed"),
 		title: r.column(s, "title"), description: r.column(s, "description"),
-		teacher: r.needColumn(s, "teacher"), due: r.column(s, "due"),
+		teacher: r.needColumn(s, "teacher"), due: r.column(s, "due"), closes: r.column(s, "closes"),
 	}
 }
 
