@@ -27,6 +27,7 @@
 //     changes anything: what was known before is kept.
 //   - The hash changes exactly when the meaning of rows does: not for a comment, the
 //     order of keys, the name, or where credentials are looked up.
+//   - Marks changes exactly when the marks of before cannot be compared with new ones.
 //   - A time is read in UTC and whole microseconds. NULL, infinity in either
 //     direction, what lies before Christ or behind the year 9999, and 0 where times
 //     are unix seconds are none.

@@ -10,9 +10,14 @@ import (
 	"strings"
 )
 
-// meaningVersion is part of every hash. Raise it when the same profile comes to
-// mean something else, such as when marks are computed in another way.
-const meaningVersion = 1
+const (
+	// meaningVersion is part of every hash. Raise it when the same profile comes to
+	// mean something else.
+	meaningVersion = 1
+	// markVersion is part of every hash and of Marks. Raise it when the same values
+	// come to give another mark.
+	markVersion = 1
+)
 
 // meaning hashes what rows mean, written out in one fixed form. The name, the file,
 // the tables of credentials and the columns of `at` are no part of it: nothing
@@ -22,7 +27,7 @@ func (p *Profile) meaning() string {
 	line := func(key string, value ...any) {
 		fmt.Fprintf(&b, "%s=%q\n", key, fmt.Sprintln(value...))
 	}
-	line("version", meaningVersion)
+	line("version", meaningVersion, markVersion)
 	line("schema", p.schema)
 	line("times", p.times.name)
 	for _, l := range p.lookups {
@@ -45,7 +50,25 @@ func (p *Profile) meaning() string {
 	if g := p.grade; g != nil {
 		line("grade", g.graded, quoteAll([]string{g.score, g.text}), quoteAll(g.again))
 	}
-	sum := sha256.Sum256([]byte(b.String()))
+	return digest(b.String())
+}
+
+// Marks names what the marks of "submitted" and "graded" are made of: the `again`
+// columns in their order, and how their values enter. Of two marks other than 0 that
+// were made under different names, being unequal says nothing. Whether there is a
+// mark at all hangs on the conditions, which are part of Hash only; so is the zone
+// of `times`, which no mark hangs on. Without a section grade the second name is "".
+func (p *Profile) Marks() (submitted, graded string) {
+	name := func(again []string) string { return digest(fmt.Sprintf("%d %q", markVersion, again)) }
+	if p.grade != nil {
+		graded = name(p.grade.again)
+	}
+	return name(p.submit.again), graded
+}
+
+// digest is 16 hexadecimal digits.
+func digest(s string) string {
+	sum := sha256.Sum256([]byte(s))
 	return hex.EncodeToString(sum[:8])
 }
 

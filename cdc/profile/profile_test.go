@@ -189,3 +189,64 @@ func TestTheHashChangesExactlyWhenTheMeaningDoes(t *testing.T) {
 		parse(t, "extends: django\nassignment:\n  closed:\n    kind: x\n    status: [b, a]\n").Hash(),
 		"the order of keys and values means nothing")
 }
+
+// Promise: Marks changes exactly when the marks of before cannot be compared with
+// new ones.
+func TestMarksChangesExactlyWhenOldMarksCannotBeCompared(t *testing.T) {
+	submitted, graded := open(t, "django").Marks()
+	require.Len(t, submitted, 16)
+	require.Len(t, graded, 16)
+	require.NotEqual(t, submitted, graded)
+	for _, c := range []struct {
+		yaml          string
+		first, second bool // changed
+	}{
+		{"assignment: {title: name, description: text, teacher: owner_id, due: until, closes: until}", false, false},
+		{"user: {from: people, roles: {a: admin}}", false, false},
+		{"schema: lms", false, false},
+		{"submission: {where: {kind: essay}, gone: {kind: none}, student: pupil_id, tutor: tutor_id, at: on}", false, false},
+		{"submission: {submitted: {status: submitted}}", false, false},
+		{"submission: {again: [submitted_at]}", false, false},
+		{"grade: {graded: {grade: {min: 0}}, score: points, text: letter, at: on}", false, false},
+		{"times: unix", false, false},
+		{"times: Europe/Berlin", false, false},
+		{"submission: {again: attempt}", true, false},
+		{"submission: {again: [submitted_at, attempt]}", true, false},
+		{"grade: {again: score}", false, true},
+		{"grade: {again: [grade, score]}", false, true},
+	} {
+		s, g := parse(t, "extends: django\n"+c.yaml+"\n").Marks()
+		require.Equal(t, c.first, s != submitted, c.yaml)
+		require.Equal(t, c.second, g != graded, c.yaml)
+	}
+	_, one := parse(t, "extends: django\ngrade: {again: [grade, score]}\n").Marks()
+	_, other := parse(t, "extends: django\ngrade: {again: [score, grade]}\n").Marks()
+	require.NotEqual(t, one, other, "the order of the columns is part of a mark")
+	_, joined := parse(t, "extends: django\ngrade: {again: \"grade, score\"}\n").Marks()
+	require.NotEqual(t, one, joined)
+
+	_, none := parse(t, `
+profile: plain
+user: {from: people, name: name, role: role}
+assignment: {from: tasks, teacher: owner_id}
+submission: {from: works, assignment: task_id, student: pupil_id, submitted: {done: true}}
+`).Marks()
+	require.Empty(t, none, "there is nothing to grade")
+}
+
+func TestNoMarkHangsOnTheZoneOfAProfile(t *testing.T) {
+	for typ, value := range map[int]string{
+		ts: "2026-11-22 21:05:11.123456", tstz: "2026-11-22 21:05:11.123456+00", date: "2026-11-22", int8s: "1795381511",
+	} {
+		seen := map[profile.Mark]bool{}
+		for _, times := range []string{"utc", "unix", "Europe/Berlin"} {
+			p := parse(t, "extends: django\ntimes: "+times+"\nsubmission: {again: handed_in}\n")
+			works := submissions(number)
+			works.Columns = append(works.Columns, cdc.Column{Name: "handed_in", Type: uint32(typ)})
+			sub, ok := bind(t, p, works).Submission.Read(row("1", "1", "1", "2026-11-22 21:05:11+00", nil, value), profile.SubmissionFields{})
+			require.True(t, ok)
+			seen[sub.Submitted] = true
+		}
+		require.Len(t, seen, 1, "type %d: Marks says nothing of times", typ)
+	}
+}
