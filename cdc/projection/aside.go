@@ -19,9 +19,11 @@ import (
 //	+ mark                  what is aside is true
 //	+ letter o order        a touched row: its key, before, after
 //	+ letter k row          its order
+//	+ n scope student       how many threads the student has in the scope now
 
-// pieceBytes is how much goes into one batch of a large transaction.
-const pieceBytes = 1 << 20
+// pieceBytes is how much goes into one batch of a large transaction. The store uses the
+// memory of a batch again only while it is small.
+const pieceBytes = 256 << 10
 
 func asideMark() []byte { return []byte{keyAside, '!'} }
 
@@ -29,10 +31,13 @@ func asideMark() []byte { return []byte{keyAside, '!'} }
 type aside[T comparable] struct {
 	p     *Projection
 	table *table[T]
-	some  bool // there are any
+	known filter // of the keys
+	some  bool   // there are any
 }
 
 func (a *aside[T]) used() bool { return a != nil && a.some }
+
+func (a *aside[T]) forget() { a.some, a.known = false, filter{} }
 
 func (a *aside[T]) orderKey(order uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte{keyAside, a.table.letter, 'o'}, order)
@@ -74,6 +79,7 @@ func (a *aside[T]) write(to *pieces, r *touched[T]) error {
 	b := to.batch()
 	b.Set(a.rowKey(r.key), order)
 	b.Set(order, a.encode(r))
+	a.known.add(r.key)
 	return to.mayFlush()
 }
 
@@ -106,6 +112,9 @@ func (a *aside[T]) decode(order, b []byte) (*touched[T], error) {
 
 // find answers nil when the row is not aside.
 func (a *aside[T]) find(key cdc.ID) (*touched[T], error) {
+	if !a.known.mayHold(key) {
+		return nil, nil
+	}
 	order, ok, err := a.p.store.Get(a.rowKey(key), nil)
 	if err != nil || !ok {
 		return nil, err
@@ -117,10 +126,25 @@ func (a *aside[T]) find(key cdc.ID) (*touched[T], error) {
 	return a.decode(order, b)
 }
 
-// each visits the rows aside and, in their places, those that stayed in memory.
-func (a *aside[T]) each(o *overlay[T], f func(*touched[T]) error) error {
-	here := slices.SortedFunc(slices.Values(o.rows), func(x, y *touched[T]) int { return cmp.Compare(x.order, y.order) })
+// change lets f change the rows aside and, in their places, those that stayed in memory.
+func (a *aside[T]) change(o *overlay[T], f func(*touched[T]) error) error {
 	pieces := pieces{p: a.p}
+	err := a.visit(o, func(r *touched[T]) error {
+		was := *r
+		if err := f(r); err != nil || *r == was || o.index[r.key] == r {
+			return err
+		}
+		return a.write(&pieces, r)
+	})
+	if err != nil {
+		return err
+	}
+	return pieces.flush()
+}
+
+// visit shows f the rows aside and, in their places, those that stayed in memory.
+func (a *aside[T]) visit(o *overlay[T], f func(*touched[T]) error) error {
+	here := slices.SortedFunc(slices.Values(o.rows), func(x, y *touched[T]) int { return cmp.Compare(x.order, y.order) })
 	err := a.scan(func(r *touched[T]) error {
 		for len(here) > 0 && here[0].order < r.order {
 			if err := f(here[0]); err != nil {
@@ -131,11 +155,7 @@ func (a *aside[T]) each(o *overlay[T], f func(*touched[T]) error) error {
 		if newer, ok := o.index[r.key]; ok && newer.order == r.order {
 			return nil // it was touched again since
 		}
-		was := *r
-		if err := f(r); err != nil || *r == was {
-			return err
-		}
-		return a.write(&pieces, r)
+		return f(r)
 	})
 	if err != nil {
 		return err
@@ -145,7 +165,7 @@ func (a *aside[T]) each(o *overlay[T], f func(*touched[T]) error) error {
 			return err
 		}
 	}
-	return pieces.flush()
+	return nil
 }
 
 func (a *aside[T]) scan(f func(*touched[T]) error) error {
@@ -165,11 +185,12 @@ func (a *aside[T]) scan(f func(*touched[T]) error) error {
 	return nil
 }
 
-// move puts the rows aside where they belong.
-func (a *aside[T]) move() error {
+// move puts the rows aside where they belong, as they are in the end.
+func (a *aside[T]) move(end func(*touched[T])) error {
 	pieces := pieces{p: a.p}
 	var buf []byte
 	err := a.scan(func(r *touched[T]) error {
+		end(r)
 		buf = a.table.put(pieces.batch(), r, buf)
 		return pieces.mayFlush()
 	})
@@ -232,16 +253,24 @@ func (f *fold) putAside() error {
 func (f *fold) clearAside() error {
 	b := f.p.store.NewBatch()
 	b.DeletePrefix([]byte{keyAside})
-	f.threads.aside.some, f.given.aside.some = false, false
+	f.threads.aside.forget()
+	f.given.aside.forget()
 	return b.Commit()
 }
 
 // moveAside completes a large transaction that has become true.
 func (f *fold) moveAside() error {
-	if err := f.threads.aside.move(); err != nil {
+	err := f.threads.aside.move(func(r *touched[thread]) {
+		f.followTutor(r)
+		r.now.score = ""
+	})
+	if err != nil {
 		return err
 	}
-	if err := f.given.aside.move(); err != nil {
+	if err := f.given.aside.move(func(*touched[given]) {}); err != nil {
+		return err
+	}
+	if err := f.moveActives(); err != nil {
 		return err
 	}
 	return f.clearAside()

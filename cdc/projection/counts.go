@@ -1,6 +1,10 @@
 package projection
 
-import "github.com/schoolbell/schoolbell/cdc"
+import (
+	"encoding/binary"
+
+	"github.com/schoolbell/schoolbell/cdc"
+)
 
 // scope is what one person's counts range over.
 type scope struct {
@@ -22,21 +26,21 @@ func readScope(key []byte) (scope, error) {
 	return s, r.end()
 }
 
-// active names how many threads a student has in a scope.
-type active struct {
-	scope   scope
-	student cdc.ID
-}
-
-func (a active) append(dst []byte) []byte { return a.student.AppendKey(a.scope.append(dst)) }
-
 // tally is a number before and after the transaction at hand.
-type tally struct{ was, now int64 }
+type tally struct{ was, now int32 }
 
 // appeared is +1 when the number left zero, -1 when it came to zero, else 0.
 func (t tally) appeared() int64 { return sign(t.now) - sign(t.was) }
 
-func sign(n int64) int64 { return min(max(n, 0), 1) }
+func sign(n int32) int64 { return int64(min(max(n, 0), 1)) }
+
+// append writes the number after the transaction; zero needs no entry.
+func (t tally) append(dst []byte) []byte {
+	if t.now == 0 {
+		return dst
+	}
+	return binary.AppendVarint(dst, int64(t.now))
+}
 
 // scopesOf lists the scopes that a thread counts in; an absent teacher or tutor
 // leaves a zero scope.
@@ -77,16 +81,6 @@ func (f *fold) countThread(r *touched[thread]) error {
 	return nil
 }
 
-// countActives counts the students who have got their first thread in a scope, or
-// lost their last.
-func (f *fold) countActives() {
-	for a, n := range f.actives {
-		if d := n.appeared(); d != 0 {
-			f.delta(a.scope).ActiveStudents += d
-		}
-	}
-}
-
 func (f *fold) addThread(s scope, t thread, n int64) {
 	switch {
 	case s == scope{}:
@@ -97,28 +91,10 @@ func (f *fold) addThread(s scope, t thread, n int64) {
 	}
 }
 
-func (f *fold) addActive(s scope, student cdc.ID, n int64) error {
-	if (s == scope{} || student.IsZero()) {
-		return nil
-	}
-	a := active{s, student}
-	t, ok := f.actives[a]
-	if !ok {
-		was, err := f.p.number(a.append([]byte{keyActive}))
-		if err != nil {
-			return err
-		}
-		t = &tally{was, was}
-		f.actives[a] = t
-	}
-	t.now += n
-	return nil
-}
-
 // countAssignments turns touched assignments and what is given to whom into
 // differences of the counts.
 func (f *fold) countAssignments() error {
-	err := f.given.each(func(r *touched[given]) error {
+	err := f.given.visit(func(r *touched[given]) error {
 		f.note(unchanged(r))
 		if err := f.addReach(r.was, r.existed, f.tutorBefore(r.was.student), -1); err != nil {
 			return err
@@ -166,7 +142,7 @@ func (f *fold) addAssignment(teacher cdc.ID, n int64) {
 	}
 }
 
-func (f *fold) addReach(g given, live bool, tutor cdc.ID, n int64) error {
+func (f *fold) addReach(g given, live bool, tutor cdc.ID, n int32) error {
 	if !live || tutor.IsZero() {
 		return nil
 	}

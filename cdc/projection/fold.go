@@ -26,7 +26,7 @@ type fold struct {
 	lookups     []*overlay[lookupRow]
 
 	tutors  map[cdc.ID]cdc.ID // of students whose tutor may have changed: the tutor now
-	actives map[active]*tally
+	actives actives
 	reaches map[cdc.ID]map[cdc.ID]*tally // assignment, tutor: to how many of the tutor's students it is given
 	deltas  map[scope]*cdc.Counts
 	admins  map[cdc.ID]turns
@@ -41,7 +41,6 @@ type fold struct {
 func (f *fold) init(p *Projection) {
 	f.p = p
 	f.tutors = map[cdc.ID]cdc.ID{}
-	f.actives = map[active]*tally{}
 	f.reaches = map[cdc.ID]map[cdc.ID]*tally{}
 	f.deltas = map[scope]*cdc.Counts{}
 	f.admins = map[cdc.ID]turns{}
@@ -78,7 +77,7 @@ func (f *fold) reset() {
 		l.reset()
 	}
 	clear(f.tutors)
-	clear(f.actives)
+	f.actives.reset()
 	clear(f.reaches)
 	clear(f.deltas)
 	clear(f.admins)
@@ -244,11 +243,8 @@ func (f *fold) settle(w *eventWriter) error {
 		return err
 	}
 	w.createdAll(f)
-	_, _, byStudent := f.p.profile.TutorPath()
-	err := f.threads.each(func(r *touched[thread]) error {
-		if r.exists && byStudent {
-			r.now.tutor = f.tutor(r.now.student)
-		}
+	err := f.threads.visit(func(r *touched[thread]) error {
+		f.followTutor(r)
 		w.thread(r)
 		r.now.score = "" // it has been told
 		f.note(unchanged(r))
@@ -258,6 +254,11 @@ func (f *fold) settle(w *eventWriter) error {
 		return err
 	}
 	f.countActives()
+	if f.large() {
+		if err := f.putActives(); err != nil {
+			return err
+		}
+	}
 	w.closedAll(f)
 	for _, r := range f.people.rows {
 		f.note(unchanged(r))
@@ -268,6 +269,13 @@ func (f *fold) settle(w *eventWriter) error {
 		}
 	}
 	return w.failed()
+}
+
+// followTutor notes whose student's thread it is by the end of the transaction.
+func (f *fold) followTutor(r *touched[thread]) {
+	if _, _, byStudent := f.p.profile.TutorPath(); r.exists && byStudent {
+		r.now.tutor = f.tutor(r.now.student)
+	}
 }
 
 // note counts a touched row.

@@ -79,14 +79,14 @@ func (p *Projection) get(key, dst []byte) (value []byte, ok bool, err error) {
 }
 
 // number reads a count that may be absent.
-func (p *Projection) number(key []byte) (int64, error) {
+func (p *Projection) number(key []byte) (int32, error) {
 	value, ok, err := p.get(key, nil)
 	if err != nil || !ok {
 		return 0, err
 	}
 	r := reader{b: value}
 	n := r.varint()
-	return n, r.end()
+	return int32(n), r.end()
 }
 
 // scan calls f for each pair below prefix, with the prefix cut from the key. What

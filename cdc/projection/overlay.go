@@ -128,7 +128,15 @@ func (o *overlay[T]) apply(c *cdc.Change, key func([]cdc.Value) cdc.ID, read fun
 // in a row is kept.
 func (o *overlay[T]) each(f func(*touched[T]) error) error {
 	if o.aside.used() {
-		return o.aside.each(o, f)
+		return o.aside.change(o, f)
+	}
+	return o.visit(f)
+}
+
+// visit is each, but what f changes in a row that is aside is not kept.
+func (o *overlay[T]) visit(f func(*touched[T]) error) error {
+	if o.aside.used() {
+		return o.aside.visit(o, f)
 	}
 	for _, r := range o.rows {
 		if err := f(r); err != nil {

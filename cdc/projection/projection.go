@@ -122,11 +122,11 @@ func Open(store *shadow.Store, p *profile.Profile, publish func(Result), cfg Con
 		}
 		pr.checkpoint = at
 		if at.Complete {
-			if err := pr.fold.recoverAside(); err != nil {
-				return nil, fmt.Errorf("complete a large transaction: %w", err)
-			}
 			if err := pr.load(); err != nil {
 				return nil, fmt.Errorf("load the shadow: %w", err)
+			}
+			if err := pr.fold.recoverAside(); err != nil { // which asks for tutors
+				return nil, fmt.Errorf("complete a large transaction: %w", err)
 			}
 		}
 	}
@@ -263,20 +263,28 @@ func (p *Projection) keep(at shadow.Checkpoint, meant Result, more bool) error {
 	return p.flushUnless(more)
 }
 
-// keepLarge makes a large transaction true, moves its rows to where they belong,
-// and publishes its events part by part from the history, where they are already.
+// keepLarge makes a large transaction true, publishes its events part by part from the
+// history, where they are already, and moves its rows to where they belong. Nobody but
+// the next transaction asks for them there.
 func (p *Projection) keepLarge(at shadow.Checkpoint, meant Result, w *eventWriter) error {
 	if err := p.makeTrue(at); err != nil {
 		return err
 	}
 	p.reveal()
+	if err := p.publishLarge(meant, w); err != nil {
+		return fmt.Errorf("read the events of a large transaction: %w", err)
+	}
 	if err := p.fold.moveAside(); err != nil {
 		return fmt.Errorf("move the rows of a large transaction: %w", err)
 	}
+	return nil
+}
+
+func (p *Projection) publishLarge(meant Result, w *eventWriter) error {
 	part := Result{People: meant.People, More: true}
 	for e, err := range p.store.Events(cdc.Position{LSN: w.commit}, cdc.Position{LSN: w.commit, Index: w.last}) {
 		if err != nil {
-			return fmt.Errorf("read the events of a large transaction: %w", err)
+			return err
 		}
 		if part.Events = append(part.Events, e); len(part.Events) == partEvents {
 			p.publish(part)

@@ -1,7 +1,6 @@
 package projection
 
 import (
-	"encoding/binary"
 	"maps"
 
 	"github.com/schoolbell/schoolbell/cdc"
@@ -23,12 +22,16 @@ func (f *fold) store(b writer) {
 			}
 		}
 	}
-	for a, n := range f.actives {
-		setNumber(b, a.append([]byte{keyActive}), *n)
-	}
+	f.actives.each(func(a active, t tally) {
+		if t.was != t.now {
+			setNumber(b, a.append([]byte{keyActive}), t.append(nil))
+		}
+	})
 	for assignment, tutors := range f.reaches {
 		for tutor, n := range tutors {
-			setNumber(b, appendKey(nil, keyAssignmentTutor, assignment, tutor), *n)
+			if n.was != n.now {
+				setNumber(b, appendKey(nil, keyAssignmentTutor, assignment, tutor), n.append(nil))
+			}
 		}
 	}
 	for person, t := range f.admins {
@@ -41,14 +44,12 @@ func (f *fold) store(b writer) {
 	}
 }
 
-// setNumber stores a number that changed; zero needs no entry.
-func setNumber(b writer, key []byte, t tally) {
-	switch {
-	case t.was == t.now:
-	case t.now == 0:
+// setNumber stores what tally wrote.
+func setNumber(b writer, key, number []byte) {
+	if len(number) == 0 {
 		b.Delete(key)
-	default:
-		b.Set(key, binary.AppendVarint(nil, t.now))
+	} else {
+		b.Set(key, number)
 	}
 }
 

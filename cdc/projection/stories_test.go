@@ -161,6 +161,13 @@ func TestACrashInALargeTransactionLeavesAllOfItOrNothing(t *testing.T) {
 	slices.Sort(got)
 	require.Equal(t, before.expected(l.rows), got)
 	checkCounts(t, g, l.rows)
+
+	// And what each of them counted for, it ceases to count for.
+	for id := 21; id <= 40; id++ {
+		remove(l, tabs.submissions, l.submissions, id)
+	}
+	apply(t, g, l.tx(30))
+	checkCounts(t, g, l.rows)
 }
 
 func TestATransactionMayTouchMoreRowsThanFitIntoTheMemory(t *testing.T) {
