@@ -112,7 +112,7 @@ func (f *fold) putActives() error {
 // moveActives puts what is aside of them where it belongs.
 func (f *fold) moveActives() error {
 	pieces := pieces{p: f.p}
-	for pair, err := range f.p.store.Scan([]byte{keyAside, keyActive}) {
+	for pair, err := range f.p.shadow.Scan([]byte{keyAside, keyActive}) {
 		if err != nil {
 			return err
 		}

@@ -27,6 +27,15 @@ func (t turns) admin(at cdc.LSN) bool {
 	return n%2 == 1
 }
 
+// turn adds one to those of somebody who was an admin until then, or was not. Turns are
+// never changed in place.
+func (t turns) turn(was bool, at cdc.LSN) turns {
+	if t == nil && was {
+		t = turns{0}
+	}
+	return append(t[:len(t):len(t)], at)
+}
+
 func (t turns) append(dst []byte) []byte {
 	for _, turn := range t {
 		dst = binary.BigEndian.AppendUint64(dst, uint64(turn))
@@ -49,11 +58,7 @@ func (f *fold) noteAdmins(commit cdc.LSN) {
 		if was == is {
 			continue
 		}
-		t, ok := f.p.admins[r.key]
-		if !ok && was {
-			t = turns{0}
-		}
-		f.admins[r.key] = append(t[:len(t):len(t)], commit)
+		f.admins[r.key] = f.p.admins[r.key].turn(was, commit)
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/schoolbell/schoolbell/cdc"
-	"github.com/schoolbell/schoolbell/cdc/shadow"
 )
 
 // A transaction may touch more rows than fit into the memory, and still it becomes
@@ -115,11 +114,11 @@ func (a *aside[T]) find(key cdc.ID) (*touched[T], error) {
 	if !a.known.mayHold(key) {
 		return nil, nil
 	}
-	order, ok, err := a.p.store.Get(a.rowKey(key), nil)
+	order, ok, err := a.p.shadow.Get(a.rowKey(key), nil)
 	if err != nil || !ok {
 		return nil, err
 	}
-	b, ok, err := a.p.store.Get(order, nil)
+	b, ok, err := a.p.shadow.Get(order, nil)
 	if err != nil || !ok {
 		return nil, err
 	}
@@ -170,7 +169,7 @@ func (a *aside[T]) visit(o *overlay[T], f func(*touched[T]) error) error {
 
 func (a *aside[T]) scan(f func(*touched[T]) error) error {
 	prefix := []byte{keyAside, a.table.letter, 'o'}
-	for pair, err := range a.p.store.Scan(prefix) {
+	for pair, err := range a.p.shadow.Scan(prefix) {
 		if err != nil {
 			return err
 		}
@@ -203,18 +202,18 @@ func (a *aside[T]) move(end func(*touched[T])) error {
 // pieces are batches of a large transaction that are stored before it is true.
 type pieces struct {
 	p *Projection
-	b *shadow.Batch
+	b *batch
 }
 
-func (p *pieces) batch() *shadow.Batch {
+func (p *pieces) batch() *batch {
 	if p.b == nil {
-		p.b = p.p.store.NewBatch()
+		p.b = p.p.shadow.NewBatch()
 	}
 	return p.b
 }
 
 func (p *pieces) mayFlush() error {
-	if p.b.Len() < pieceBytes {
+	if p.b == nil || p.b.Len() < pieceBytes {
 		return nil
 	}
 	return p.flush()
@@ -251,7 +250,7 @@ func (f *fold) putAside() error {
 
 // clearAside removes what is aside, and the mark.
 func (f *fold) clearAside() error {
-	b := f.p.store.NewBatch()
+	b := f.p.shadow.NewBatch()
 	b.DeletePrefix([]byte{keyAside})
 	f.threads.aside.forget()
 	f.given.aside.forget()
@@ -278,7 +277,7 @@ func (f *fold) moveAside() error {
 
 // recoverAside finishes what a crash left of a large transaction.
 func (f *fold) recoverAside() error {
-	_, isTrue, err := f.p.store.Get(asideMark(), nil)
+	_, isTrue, err := f.p.shadow.Get(asideMark(), nil)
 	if err != nil {
 		return err
 	}

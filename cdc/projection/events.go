@@ -25,12 +25,15 @@ func (f *fold) changedRights() []cdc.Person {
 // eventWriter numbers events and writes their bodies, as protocol.md gives them. A
 // nil one writes nothing: a snapshot is not news.
 type eventWriter struct {
-	fold   *fold
-	commit cdc.LSN
-	time   time.Time
-	last   uint32 // number of the last event
-	kinds  [len(cdc.Kinds) + 1]uint64
-	buf    []byte
+	fold      *fold
+	commit    cdc.LSN
+	time      time.Time
+	recovered bool   // it happened while the log was not to be had
+	byClock   bool   // assignments close because their moment has come
+	first     uint32 // number before the first event
+	last      uint32 // number of the last event
+	kinds     [len(cdc.Kinds) + 1]uint64
+	buf       []byte
 
 	events []*cdc.Event
 	// ahead takes the events of a large transaction instead: they go into the history
@@ -39,10 +42,24 @@ type eventWriter struct {
 	err   error
 }
 
-// begin answers the writer for one transaction.
-func (f *fold) begin(commit cdc.LSN, at time.Time) *eventWriter {
-	f.writer = eventWriter{fold: f, commit: commit, time: at, buf: f.writer.buf}
+// begin answers the writer for the events at one position. A commit may begin at the
+// very byte at which something else was told before it: then its events go on from
+// there.
+func (f *fold) begin(commit cdc.LSN) *eventWriter {
+	f.writer = eventWriter{fold: f, commit: commit, time: f.time, buf: f.writer.buf}
+	if f.p.told.LSN == commit {
+		f.writer.first = f.p.told.Index
+	}
+	f.writer.last = f.writer.first
 	return &f.writer
+}
+
+// newest is the position of the newest event there is.
+func (w *eventWriter) newest() cdc.Position {
+	if w.last == w.first {
+		return w.fold.p.told
+	}
+	return w.position()
 }
 
 func (w *eventWriter) createdAll(f *fold) {
@@ -51,7 +68,7 @@ func (w *eventWriter) createdAll(f *fold) {
 	}
 	for _, r := range f.assignments.rows {
 		if before, _ := r.before(); r.exists && r.now.created && !before.created {
-			w.created(r.key, r.now)
+			w.created(r.key, r.now, f.tutorsOf(r.key))
 		}
 	}
 }
@@ -77,8 +94,13 @@ func (w *eventWriter) closedAll(f *fold) {
 		if r.moved {
 			continue // it lives on under another key
 		}
-		if before, _ := r.before(); before.open() && !r.now.open() {
-			w.closed(r, before)
+		before, _ := r.before()
+		switch {
+		case !before.open() || r.now.open():
+		case r.exists:
+			w.closed(r.key, r.now, f.tutorsOf(r.key))
+		default: // its rows are gone with it, so it is those who could see it before
+			w.closed(r.key, before, f.tutorsBefore(r.key))
 		}
 	}
 }
@@ -94,7 +116,7 @@ func (w *eventWriter) failed() error {
 	return w.err
 }
 
-func (w *eventWriter) created(id cdc.ID, a assignment) {
+func (w *eventWriter) created(id cdc.ID, a assignment, tutors []cdc.ID) {
 	w.begin(cdc.Assignment)
 	w.id("assignment_id", id)
 	w.field("title")
@@ -107,7 +129,7 @@ func (w *eventWriter) created(id cdc.ID, a assignment) {
 	} else {
 		w.buf = cdc.AppendJSONTime(w.buf, a.Due)
 	}
-	w.end(cdc.Assignment, id, w.fold.concerned(a.Teacher, w.fold.tutorsOf(id)...))
+	w.end(cdc.Assignment, id, w.fold.concerned(a.Teacher, tutors...))
 }
 
 func (w *eventWriter) submitted(id cdc.ID, t thread) {
@@ -133,19 +155,14 @@ func (w *eventWriter) work(kind cdc.Kind, id cdc.ID, t thread) heading {
 	return about
 }
 
-// closed concerns those who could see the assignment: when it was deleted, its
-// rows are gone with it, so it is those from before the transaction.
-func (w *eventWriter) closed(r *touched[assignment], before assignment) {
-	about, tutors := r.now.heading(), []cdc.ID(nil)
-	if r.exists {
-		tutors = w.fold.tutorsOf(r.key)
-	} else {
-		about, tutors = before.heading(), w.fold.tutorsBefore(r.key)
+func (w *eventWriter) closed(id cdc.ID, a assignment, tutors []cdc.ID) {
+	if w.byClock {
+		w.time = a.Closes
 	}
 	w.begin(cdc.AssignmentClosed)
-	w.id("assignment_id", r.key)
-	w.title(about.title)
-	w.end(cdc.AssignmentClosed, r.key, w.fold.concerned(about.teacher, tutors...))
+	w.id("assignment_id", id)
+	w.title(a.Title)
+	w.end(cdc.AssignmentClosed, id, w.fold.concerned(a.Teacher, tutors...))
 }
 
 func (w *eventWriter) begin(kind cdc.Kind) {
@@ -194,6 +211,10 @@ func (w *eventWriter) student(id cdc.ID) {
 func (w *eventWriter) end(kind cdc.Kind, assignment cdc.ID, audience cdc.Audience) {
 	w.field("timestamp")
 	w.buf = cdc.AppendJSONTime(w.buf, w.time)
+	if w.recovered {
+		w.field("recovered")
+		w.buf = append(w.buf, "true"...)
+	}
 	w.buf = append(w.buf, '}')
 	w.kinds[kind]++
 	event := cdc.Event{

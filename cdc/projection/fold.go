@@ -3,6 +3,7 @@ package projection
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/schoolbell/schoolbell/cdc"
 	"github.com/schoolbell/schoolbell/cdc/profile"
@@ -18,6 +19,9 @@ type fold struct {
 	// once each and whose tables come in the profile's order, so there is nothing to
 	// look up or to move.
 	fresh bool
+	// comparison holds the rows of a snapshot against what they were; nil: nobody does.
+	comparison *comparison
+	time       time.Time // of the commit, or of the snapshot
 
 	people      overlay[cdc.Person]
 	assignments overlay[assignment]
@@ -132,7 +136,7 @@ func (f *fold) row(b *profile.Binding, c *cdc.Change) (err error) {
 	if b.Assignment != nil && err == nil {
 		err = f.assignments.apply(c, b.Key, func(values []cdc.Value, was assignment) (assignment, bool) {
 			fields, ok := b.Assignment.Read(values, was.AssignmentFields)
-			return assignment{AssignmentFields: fields, created: was.created}, ok
+			return assignment{AssignmentFields: fields, created: was.created, expired: f.expired(fields, was)}, ok
 		})
 	}
 	if b.Assigned != nil && err == nil {
@@ -147,6 +151,12 @@ func (f *fold) row(b *profile.Binding, c *cdc.Change) (err error) {
 		})
 	}
 	return err
+}
+
+// expired reports whether an assignment has closed by itself: its moment had passed by
+// the commit, or it was told so and has not moved.
+func (f *fold) expired(now profile.AssignmentFields, was assignment) bool {
+	return !now.Closes.IsZero() && (!now.Closes.After(f.time) || was.expired && now.Closes.Equal(was.Closes))
 }
 
 // readThread reads a submission's row. A row that got another key has its score
@@ -246,7 +256,11 @@ func (f *fold) settle(w *eventWriter) error {
 	err := f.threads.visit(func(r *touched[thread]) error {
 		f.followTutor(r)
 		w.thread(r)
-		r.now.score = "" // it has been told
+		if f.comparison == nil {
+			r.now.score = "" // it has been told
+		} else if err := f.comparison.thread(r); err != nil {
+			return err
+		}
 		f.note(unchanged(r))
 		return f.countThread(r)
 	})

@@ -167,7 +167,7 @@ func truncate[T any](l *lms, t *cdc.Table, rows map[int]T) {
 
 // snapshot yields all rows, table by table.
 func (l *lms) snapshot(t tables, at cdc.LSN) *cdc.Snapshot {
-	return &cdc.Snapshot{At: at, Rows: func(yield func(cdc.Row, error) bool) {
+	return &cdc.Snapshot{At: at, Time: clock(at), Rows: func(yield func(cdc.Row, error) bool) {
 		_ = each(t.profiles, l.profiles, yield) && each(t.users, l.users, yield) &&
 			each(t.assignments, l.assignments, yield) && each(t.given, l.given, yield) &&
 			each(t.submissions, l.submissions, yield)
@@ -278,11 +278,16 @@ func (r rows) counts(id int) (c cdc.Counts) {
 	return c
 }
 
+// clock is the server's when its log is at a position.
+func clock(at cdc.LSN) time.Time {
+	return time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC).Add(time.Duration(at) * time.Second)
+}
+
 // tx is the transaction at hand, ending at commit+1; the next one begins.
 func (l *lms) tx(commit cdc.LSN) *cdc.Tx {
 	changes := l.changes
 	l.changes = nil
-	tx := &cdc.Tx{Commit: commit, CommitTime: time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC).Add(time.Duration(commit) * time.Second)}
+	tx := &cdc.Tx{Commit: commit, CommitTime: clock(commit)}
 	tx.Changes = func(yield func(*cdc.Change, error) bool) {
 		for i := range changes {
 			if !yield(&changes[i], nil) {

@@ -75,7 +75,7 @@ func (p *Projection) get(key, dst []byte) (value []byte, ok bool, err error) {
 	if value, known := p.group.get(key); known {
 		return append(dst[:0], value...), value != nil, nil
 	}
-	return p.store.Get(key, dst)
+	return p.shadow.Get(key, dst)
 }
 
 // number reads a count that may be absent.
@@ -95,7 +95,7 @@ func (p *Projection) scan(prefix []byte, f func(key, value []byte) error) error 
 	if err := p.flush(); err != nil {
 		return err
 	}
-	for pair, err := range p.store.Scan(prefix) {
+	for pair, err := range p.shadow.Scan(prefix) {
 		if err != nil {
 			return err
 		}

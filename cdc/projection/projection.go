@@ -3,6 +3,7 @@ package projection
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -17,6 +18,7 @@ import (
 type Projection struct {
 	cfg     Config
 	store   *shadow.Store
+	shadow  generation // of the shadow, in the store
 	profile *profile.Profile
 
 	// Owned by the goroutine that calls Reset, Apply, Advance and Sync.
@@ -24,9 +26,14 @@ type Projection struct {
 	fold       fold                        // the transaction at hand, its maps reused
 	checkpoint shadow.Checkpoint
 	dirty      bool // checkpoint is ahead of the one in the store
-	batch      *shadow.Batch
+	batch      *batch
 	group      group
 	publish    func(Result)
+	told       cdc.Position // of the newest event
+	failure    error        // of an Advance, for Sync to say
+	stale      string       // why the shadow must be compared with a snapshot
+	closing    time.Time    // when the next assignment closes by itself; zero: none does
+	unsure     bool         // closing has to be found anew
 
 	// mu guards what follows. The applying goroutine alone writes, and only to make
 	// a stored transaction visible; it may read without the lock.
@@ -44,9 +51,16 @@ type Projection struct {
 type heading struct {
 	teacher cdc.ID // who owns it
 	title   string
+	closes  time.Time // by itself; zero: never, or it has
 }
 
-func (a assignment) heading() heading { return heading{a.Teacher, a.Title} }
+func (a assignment) heading() heading {
+	h := heading{teacher: a.Teacher, title: a.Title}
+	if !a.expired {
+		h.closes = a.Closes
+	}
+	return h
+}
 
 // lookup is one lookup table, whole: they are small.
 type lookup struct {
@@ -108,36 +122,51 @@ type Config struct {
 }
 
 // Open loads the projection that the store holds. What transactions meant will be
-// given to publish, one after the other, in the goroutine that applies them. Open
-// answers a *ProfileError when the store was filled under a profile of another
-// meaning.
+// given to publish, one after the other, in the goroutine that applies them.
 func Open(store *shadow.Store, p *profile.Profile, publish func(Result), cfg Config) (*Projection, error) {
 	cfg.Rows = cmp.Or(cfg.Rows, 16<<10)
-	pr := &Projection{cfg: cfg, store: store, profile: p, publish: publish, batch: store.NewBatch(), group: newGroup(), bindings: map[uint32]*profile.Binding{}}
-	pr.clear()
-	pr.fold.init(pr)
-	if at, ok := store.Checkpoint(); ok {
-		if at.Profile != p.Hash() {
-			return nil, &ProfileError{Profile: p.Name()}
-		}
-		pr.checkpoint = at
-		if at.Complete {
-			if err := pr.load(); err != nil {
-				return nil, fmt.Errorf("load the shadow: %w", err)
-			}
-			if err := pr.fold.recoverAside(); err != nil { // which asks for tutors
-				return nil, fmt.Errorf("complete a large transaction: %w", err)
-			}
-		}
+	at, _ := store.Checkpoint()
+	pr := newProjection(generation{store, at.Generation}, p, publish, cfg)
+	pr.checkpoint, pr.told = at, store.Newest()
+	if !at.Complete {
+		return pr, nil
+	}
+	if at.Profile != meaning(p) {
+		pr.stale = "profile_changed"
+	}
+	// What a snapshot left that did not become true.
+	if err := pr.shadow.next().remove(); err != nil {
+		return nil, fmt.Errorf("remove the rest of a snapshot: %w", err)
+	}
+	if err := pr.load(); err != nil {
+		return nil, fmt.Errorf("load the shadow: %w", err)
+	}
+	if err := pr.fold.recoverAside(); err != nil { // which asks for tutors
+		return nil, fmt.Errorf("complete a large transaction: %w", err)
 	}
 	return pr, nil
 }
 
-// A ProfileError says that the shadow's rows were read with another meaning.
-type ProfileError struct{ Profile string }
+func newProjection(g generation, p *profile.Profile, publish func(Result), cfg Config) *Projection {
+	pr := &Projection{
+		cfg: cfg, store: g.store, shadow: g, profile: p, publish: publish,
+		batch: g.NewBatch(), group: newGroup(), bindings: map[uint32]*profile.Binding{}, unsure: true,
+	}
+	pr.clear()
+	pr.fold.init(pr)
+	return pr
+}
 
-func (e *ProfileError) Error() string {
-	return fmt.Sprintf("the data directory was filled under another version of profile %q; fix: start with an empty data directory and drop the slot, or go back to the profile that filled it", e.Profile)
+// Stale is why the shadow must be compared with a snapshot before the log can be
+// followed, in one word; "": it need not.
+func (p *Projection) Stale() string { return p.stale }
+
+// Cursor is the position that everything that was told or applied lies at or before.
+func (p *Projection) Cursor() cdc.Position {
+	if at := (cdc.Position{LSN: p.checkpoint.Applied}); at.After(p.told) {
+		return at
+	}
+	return p.told
 }
 
 // clear forgets everything in memory.
@@ -177,20 +206,28 @@ func (p *Projection) applyTx(tx *cdc.Tx) error {
 		return err
 	}
 	meant := Result{Cursor: cdc.Position{LSN: tx.End}, People: p.fold.changedRights(), Events: w.events}
+	told := p.told
+	p.told = w.newest()
 	if p.fold.large() {
 		err = p.keepLarge(p.after(tx), meant, w)
 	} else {
 		err = p.keep(p.after(tx), meant, tx.More)
 	}
 	if err != nil {
+		p.told = told
 		return err
 	}
 	p.stats.changes.Add(p.fold.changes)
 	p.stats.noops.Add(p.fold.noops)
+	p.count(w)
+	return nil
+}
+
+// count counts the events that were given.
+func (p *Projection) count(w *eventWriter) {
 	for kind, n := range w.kinds {
 		p.stats.events[kind].Add(n)
 	}
-	return nil
 }
 
 // foldTx reads the transaction and settles what it means.
@@ -200,7 +237,11 @@ func (p *Projection) foldTx(tx *cdc.Tx) (*eventWriter, error) {
 			return nil, err
 		}
 	}
+	if err := p.elapse(tx.CommitTime); err != nil {
+		return nil, err
+	}
 	p.fold.reset()
+	p.fold.time = tx.CommitTime
 	for change, err := range tx.Changes {
 		if err != nil {
 			return nil, err
@@ -209,7 +250,7 @@ func (p *Projection) foldTx(tx *cdc.Tx) (*eventWriter, error) {
 			return nil, err
 		}
 	}
-	w := p.fold.begin(tx.Commit, tx.CommitTime)
+	w := p.fold.begin(tx.Commit)
 	if err := p.fold.settle(w); err != nil {
 		return nil, err
 	}
@@ -271,7 +312,7 @@ func (p *Projection) keepLarge(at shadow.Checkpoint, meant Result, w *eventWrite
 		return err
 	}
 	p.reveal()
-	if err := p.publishLarge(meant, w); err != nil {
+	if err := p.publishStored(meant, w); err != nil {
 		return fmt.Errorf("read the events of a large transaction: %w", err)
 	}
 	if err := p.fold.moveAside(); err != nil {
@@ -280,9 +321,11 @@ func (p *Projection) keepLarge(at shadow.Checkpoint, meant Result, w *eventWrite
 	return nil
 }
 
-func (p *Projection) publishLarge(meant Result, w *eventWriter) error {
+// publishStored publishes what was meant with the events of a writer that went ahead,
+// part by part.
+func (p *Projection) publishStored(meant Result, w *eventWriter) error {
 	part := Result{People: meant.People, More: true}
-	for e, err := range p.store.Events(cdc.Position{LSN: w.commit}, cdc.Position{LSN: w.commit, Index: w.last}) {
+	for e, err := range p.store.Events(cdc.Position{LSN: w.commit, Index: w.first}, w.position()) {
 		if err != nil {
 			return err
 		}
@@ -349,7 +392,7 @@ func (p *Projection) flush() error {
 }
 
 // commit stores a batch with the events and the position that belong to it.
-func (p *Projection) commit(batch *shadow.Batch, at shadow.Checkpoint, events []*cdc.Event) error {
+func (p *Projection) commit(batch *batch, at shadow.Checkpoint, events []*cdc.Event) error {
 	for _, e := range events {
 		batch.Append(e)
 	}
@@ -365,26 +408,34 @@ func (p *Projection) commit(batch *shadow.Batch, at shadow.Checkpoint, events []
 const largeBatch = 4 << 20
 
 // newBatch answers the one batch, empty.
-func (p *Projection) newBatch() *shadow.Batch {
+func (p *Projection) newBatch() *batch {
 	if p.batch.Len() > largeBatch {
-		p.batch = p.store.NewBatch()
+		p.batch = p.shadow.NewBatch()
 	}
 	p.batch.Reset()
 	return p.batch
 }
 
-// Advance notes that nothing of ours happened before at, and stores the group. If
-// that fails, the next Sync says so: a store that failed stays so.
+// Advance notes that nothing of ours happened before at, stores the group, and closes
+// what the clock of the log closes. It answers when that has to be looked at next. What
+// goes wrong, the next Sync says.
 func (p *Projection) Advance(at cdc.LSN, clock time.Time) (wake time.Time) {
-	_ = p.flush()
+	p.failure = errors.Join(p.failure, p.flush())
 	if at > p.checkpoint.Applied {
 		p.checkpoint.Applied, p.dirty = at, true
 	}
-	return time.Time{}
+	if p.failure == nil {
+		p.failure = p.elapse(clock)
+	}
+	return p.nextClosing()
 }
 
 // Sync makes everything that was applied durable and answers up to where.
 func (p *Projection) Sync(context.Context) (cdc.LSN, error) {
+	if err := p.failure; err != nil {
+		p.failure = nil
+		return 0, err
+	}
 	if err := p.flush(); err != nil {
 		return 0, err
 	}

@@ -1,11 +1,13 @@
 package projection_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -69,6 +71,19 @@ func (g *gateway) open() {
 	require.NoError(g.t, err)
 }
 
+// reset takes a snapshot, and checks that what it answers is what it published.
+func (g *gateway) reset(snap *cdc.Snapshot) error {
+	_, err := g.Sync(context.Background()) // what has waited in a group
+	require.NoError(g.t, err)
+	n, before := 0, len(g.published)
+	events, err := g.Reset(context.Background(), snap)
+	for _, r := range g.published[before:] {
+		n += len(r.Events)
+	}
+	require.Equal(g.t, uint64(n), events)
+	return err
+}
+
 func (g *gateway) close() {
 	g.t.Helper()
 	require.NoError(g.t, g.store.Close())
@@ -127,7 +142,7 @@ func TestEventsAreNetDifferencesAndCountsEqualTheDefinitionAtEveryCommit(t *test
 		// Few rows in memory, so that most transactions are large; or as it is.
 		g := newGateway(rt, dir, rapid.SampledFrom([]int{0, 1, 3}).Draw(rt, "rows in memory"))
 		defer func() { g.close() }()
-		require.NoError(rt, g.Reset(t.Context(), l.snapshot(tabs, 5)))
+		require.NoError(rt, g.reset(l.snapshot(tabs, 5)))
 		checkCounts(rt, g, l.rows)
 
 		var want []expected
@@ -136,13 +151,17 @@ func TestEventsAreNetDifferencesAndCountsEqualTheDefinitionAtEveryCommit(t *test
 			for range rapid.IntRange(0, 6).Draw(rt, "changes") {
 				step(rt, l, tabs)
 			}
+			if rapid.IntRange(0, 5).Draw(rt, "the slot is lost") == 0 {
+				checkRecovers(rt, g, l, tabs, before, commit, &want)
+				continue
+			}
 			tx := l.tx(commit)
 			if rapid.IntRange(0, 5).Draw(rt, "cut") == 0 {
 				checkNoTrace(rt, g, before, tx)
 			}
 			tx.More = rapid.Bool().Draw(rt, "more has arrived")
 			require.NoError(rt, g.Apply(t.Context(), tx))
-			want = append(want, expected{tx, before.expected(l.rows)})
+			want = append(want, expected{tx, before.expected(l.rows), false})
 			checkCounts(rt, g, l.rows)
 			if !tx.More {
 				want = checkPublished(rt, g, want)
@@ -161,10 +180,47 @@ func TestEventsAreNetDifferencesAndCountsEqualTheDefinitionAtEveryCommit(t *test
 	})
 }
 
+// checkRecovers takes a snapshot in place of the changes at hand, maybe in the second
+// attempt.
+func checkRecovers(t *rapid.T, g *gateway, l *lms, tabs tables, before rows, at cdc.LSN, want *[]expected) {
+	l.changes = nil
+	if rapid.IntRange(0, 2).Draw(t, "the snapshot breaks off") == 0 {
+		require.ErrorIs(t, g.reset(cutOff(l.snapshot(tabs, at-1), rapid.IntRange(0, 10).Draw(t, "after"))), errCut)
+		checkCounts(t, g, before)
+		if rapid.Bool().Draw(t, "and the process is killed") {
+			*want = checkPublished(t, g, *want)
+			g.close()
+			g.open()
+		}
+	}
+	require.NoError(t, g.reset(l.snapshot(tabs, at)))
+	checkCounts(t, g, l.rows)
+	*want = append(*want, expected{&cdc.Tx{Commit: at, End: at, CommitTime: clock(at)}, before.expected(l.rows), true})
+	*want = checkPublished(t, g, *want)
+}
+
+// cutOff is a snapshot whose connection breaks.
+func cutOff(snap *cdc.Snapshot, after int) *cdc.Snapshot {
+	whole := snap.Rows
+	snap.Rows = func(yield func(cdc.Row, error) bool) {
+		for row := range whole {
+			if after--; after < 0 {
+				break
+			}
+			if !yield(row, nil) {
+				return
+			}
+		}
+		yield(cdc.Row{}, errCut)
+	}
+	return snap
+}
+
 // expected is what a transaction that was applied must mean.
 type expected struct {
-	tx     *cdc.Tx
-	events []string
+	tx        *cdc.Tx
+	events    []string
+	recovered bool // tx is a snapshot, in truth
 }
 
 // checkPublished compares everything that was published with everything that was
@@ -173,19 +229,26 @@ func checkPublished(t require.TestingT, g *gateway, want []expected) []expected 
 	require.Len(t, g.published, len(want))
 	for i, w := range want {
 		res := g.published[i]
-		require.Equal(t, cdc.Position{LSN: w.tx.End}, res.Cursor)
+		if !w.recovered {
+			require.Equal(t, cdc.Position{LSN: w.tx.End}, res.Cursor)
+		}
 		var got []string
 		for n, e := range res.Events {
+			require.Equal(t, w.recovered, strings.Contains(string(e.Body), `,"recovered":true}`))
 			require.Equal(t, cdc.Position{LSN: w.tx.Commit, Index: uint32(n) + 1}, e.Position)
 			require.Equal(t, w.tx.CommitTime, e.Time)
 			got = append(got, line(t, e))
 		}
 		require.True(t, slices.IsSortedFunc(res.Events, byStage), "created, then submissions and grades, then closed")
+		if w.recovered {
+			require.True(t, slices.IsSortedFunc(res.Events, byKind), "submissions before grades")
+			require.Equal(t, g.Cursor(), cmp.Or(lastPosition(res.Events), cdc.Position{LSN: w.tx.End}))
+		}
 		slices.Sort(got)
 		require.Equal(t, w.events, got)
 
 		var stored []*cdc.Event
-		for e, err := range g.store.Events(cdc.Position{LSN: w.tx.Commit}, cdc.Position{LSN: w.tx.End}) {
+		for e, err := range g.store.Events(cdc.Position{LSN: w.tx.Commit}, cdc.Position{LSN: w.tx.End, Index: 1 << 31}) {
 			require.NoError(t, err)
 			stored = append(stored, e)
 		}
@@ -198,6 +261,18 @@ func checkPublished(t require.TestingT, g *gateway, want []expected) []expected 
 func byStage(a, b *cdc.Event) int {
 	stage := map[cdc.Kind]int{cdc.Assignment: 0, cdc.Submission: 1, cdc.Grade: 1, cdc.AssignmentClosed: 2}
 	return stage[a.Kind] - stage[b.Kind]
+}
+
+// byKind is the order of cdc.Kinds: assignment, submission, grade, assignment_closed.
+func byKind(a, b *cdc.Event) int {
+	return slices.Index(cdc.Kinds[:], a.Kind) - slices.Index(cdc.Kinds[:], b.Kind)
+}
+
+func lastPosition(events []*cdc.Event) cdc.Position {
+	if len(events) == 0 {
+		return cdc.Position{}
+	}
+	return events[len(events)-1].Position
 }
 
 func checkCounts(t require.TestingT, g *gateway, r rows) {

@@ -24,7 +24,11 @@ const (
 	keyCounts          = 'c'
 	keyAdmin           = 'w'
 	keyAside           = '+'
+	keyNews            = 'k'
 )
+
+// letters are all of them.
+const letters = "tsmaugxrlncw+k"
 
 // thread is one submission as the shadow remembers it.
 type thread struct {
@@ -43,10 +47,11 @@ type thread struct {
 type assignment struct {
 	profile.AssignmentFields
 	created bool // its `assignment` event has been given
+	expired bool // the moment at which it closes by itself has passed
 }
 
 // open reports whether the assignment may still become closed.
-func (a assignment) open() bool { return a.created && a.Published && !a.Closed }
+func (a assignment) open() bool { return a.created && a.Published && !a.Closed && !a.expired }
 
 // given is one row of the table that gives assignments to students.
 type given struct {
@@ -103,6 +108,7 @@ const (
 	flagPublished
 	flagClosed
 	flagActive
+	flagExpired
 )
 
 func flag(on bool, bit byte) byte {
@@ -137,9 +143,10 @@ func readThread(b []byte) (t thread, err error) {
 }
 
 func appendAssignment(dst []byte, a assignment) []byte {
-	dst = append(dst, flag(a.created, flagCreated)|flag(a.Published, flagPublished)|flag(a.Closed, flagClosed))
+	dst = append(dst, flag(a.created, flagCreated)|flag(a.Published, flagPublished)|flag(a.Closed, flagClosed)|flag(a.expired, flagExpired))
 	dst = a.Teacher.AppendKey(dst)
 	dst = appendTime(dst, a.Due)
+	dst = appendTime(dst, a.Closes)
 	dst = appendString(dst, a.Title)
 	return appendString(dst, a.Description)
 }
@@ -147,9 +154,10 @@ func appendAssignment(dst []byte, a assignment) []byte {
 func readAssignment(b []byte) (a assignment, err error) {
 	r := reader{b: b}
 	flags := r.byte()
-	a.created, a.Published, a.Closed = flags&flagCreated != 0, flags&flagPublished != 0, flags&flagClosed != 0
+	a.created, a.expired = flags&flagCreated != 0, flags&flagExpired != 0
+	a.Published, a.Closed = flags&flagPublished != 0, flags&flagClosed != 0
 	a.Teacher = r.id()
-	a.Due = r.time()
+	a.Due, a.Closes = r.time(), r.time()
 	a.Title, a.Description = r.string(), r.string()
 	return a, r.end()
 }

@@ -2,11 +2,13 @@ package projection
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/schoolbell/schoolbell/cdc"
+	"github.com/schoolbell/schoolbell/cdc/profile"
 	"github.com/schoolbell/schoolbell/cdc/shadow"
 )
 
@@ -14,13 +16,20 @@ import (
 // memory; the snapshot as a whole becomes valid with the last batch.
 const snapshotBatch = 10_000
 
+// meaning is what a checkpoint says of the profile: its hash, and what makes up each
+// mark.
+func meaning(p *profile.Profile) string {
+	submitted, graded := p.Marks()
+	return p.Hash() + " " + submitted + " " + graded
+}
+
 // Claim makes durable that a snapshot was begun, before there is one: the slot that
 // is about to be made is ours.
 func (p *Projection) Claim(began time.Time) error {
 	p.checkpoint.Begun = append(slices.Clip(lastOf(p.checkpoint.Begun)), began)
 	p.dirty = true
 	if !p.checkpoint.Complete {
-		p.checkpoint = shadow.Checkpoint{Profile: p.profile.Hash(), Begun: p.checkpoint.Begun}
+		p.checkpoint = shadow.Checkpoint{Profile: meaning(p.profile), Begun: p.checkpoint.Begun}
 	}
 	_, err := p.Sync(context.Background())
 	return err
@@ -29,20 +38,77 @@ func (p *Projection) Claim(began time.Time) error {
 // lastOf keeps as many moments as anybody could ask for.
 func lastOf(begun []time.Time) []time.Time { return begun[max(0, len(begun)-99):] }
 
-// Reset fills an empty shadow from a snapshot, without events: what was there
-// before us is not news. It is durable when it returns. Until then the shadow says
-// that a snapshot is under way, and whoever opens it must begin again.
-func (p *Projection) Reset(ctx context.Context, snap *cdc.Snapshot) error {
+// Moved makes durable that positions are now of this source: the same server's, on
+// another timeline.
+func (p *Projection) Moved(source cdc.Source) error {
+	p.checkpoint.Source, p.dirty = source, true
+	_, err := p.Sync(context.Background())
+	return err
+}
+
+// Reset takes a snapshot in place of everything that the shadow has, and answers how
+// many events it brought. It is durable when Reset returns; until then the shadow is
+// what it was.
+//
+// An empty shadow is filled without events: what was there before us is not news. A
+// filled one is compared with the snapshot: what differs happened while nobody told
+// us, and is told now, as its net effect.
+func (p *Projection) Reset(ctx context.Context, snap *cdc.Snapshot) (events uint64, err error) {
 	if err := p.flush(); err != nil {
-		return err
+		return 0, err
 	}
-	at := shadow.Checkpoint{Profile: p.profile.Hash(), Begun: p.checkpoint.Begun}
+	// What went into the history ahead of something that did not become true.
+	if err := p.store.DropUncovered(); err != nil {
+		return 0, err
+	}
+	if p.checkpoint.Complete {
+		return p.compare(ctx, snap)
+	}
+	return 0, p.first(ctx, snap)
+}
+
+// first fills the empty shadow. Until it is complete the shadow says that a snapshot
+// is under way, and whoever opens it must begin again.
+func (p *Projection) first(ctx context.Context, snap *cdc.Snapshot) error {
+	at := shadow.Checkpoint{Profile: meaning(p.profile), Begun: p.checkpoint.Begun}
 	at.Source, at.Applied = snap.Source, snap.At
 	if err := p.empty(at); err != nil {
 		return fmt.Errorf("empty the shadow: %w", err)
 	}
+	err := p.fill(ctx, snap, func(b *batch) error { return p.commit(b, at, nil) })
+	if err != nil {
+		return err
+	}
+	at.Complete = true
+	if err := p.commit(p.newBatch(), at, nil); err != nil {
+		return fmt.Errorf("snapshot: %w", err)
+	}
+	_, err = p.Sync(ctx)
+	return err
+}
+
+// empty forgets everything, and says in the store that a snapshot is under way.
+func (p *Projection) empty(at shadow.Checkpoint) error {
+	batch := p.newBatch()
+	batch.Batch.DeletePrefix(nil) // of both generations
+	batch.DropHistory(cdc.Position{LSN: at.Applied})
+	batch.SetCheckpoint(at)
+	if err := batch.Commit(); err != nil {
+		return err
+	}
+	p.group.reset()
+	p.told = cdc.Position{}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.clear()
+	p.fold.lookups = nil
+	return nil
+}
+
+// fill puts the rows of a snapshot into an empty generation, in many batches.
+func (p *Projection) fill(ctx context.Context, snap *cdc.Snapshot, commit func(*batch) error) error {
 	p.fold.reset()
-	p.fold.fresh = true
+	p.fold.fresh, p.fold.time = true, snap.Time
 	defer func() { p.fold.fresh = false }()
 	rows := 0
 	for row, err := range snap.Rows {
@@ -54,48 +120,22 @@ func (p *Projection) Reset(ctx context.Context, snap *cdc.Snapshot) error {
 			return fmt.Errorf("snapshot: %w", err)
 		}
 		if rows++; rows%snapshotBatch == 0 {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			if err := p.storeRows(at); err != nil {
+			if err := errors.Join(ctx.Err(), p.storeRows(commit)); err != nil {
 				return err
 			}
 		}
 	}
-	at.Complete = true
-	if err := p.storeRows(at); err != nil {
-		return err
-	}
-	_, err := p.Sync(ctx)
-	return err
+	return p.storeRows(commit)
 }
 
-// empty forgets everything, and says in the store that a snapshot is under way.
-func (p *Projection) empty(at shadow.Checkpoint) error {
-	batch := p.newBatch()
-	batch.DeletePrefix(nil)
-	batch.DropHistory(cdc.Position{LSN: at.Applied})
-	batch.SetCheckpoint(at)
-	if err := batch.Commit(); err != nil {
-		return err
-	}
-	p.group.reset()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.clear()
-	p.fold.lookups = nil
-	p.checkpoint, p.dirty = at, false
-	return nil
-}
-
-// storeRows stores the rows folded so far and begins anew.
-func (p *Projection) storeRows(at shadow.Checkpoint) error {
+// storeRows settles and stores the rows of the snapshot that have been read.
+func (p *Projection) storeRows(commit func(*batch) error) error {
 	if err := p.fold.settle(nil); err != nil {
 		return fmt.Errorf("snapshot: %w", err)
 	}
 	batch := p.newBatch()
 	p.fold.store(batch)
-	if err := p.commit(batch, at, nil); err != nil {
+	if err := commit(batch); err != nil {
 		return fmt.Errorf("snapshot: %w", err)
 	}
 	p.reveal()

@@ -64,11 +64,7 @@ func (f *fold) publish() {
 		}
 	}
 	for _, r := range f.assignments.rows {
-		if r.exists {
-			p.assignments[r.key] = r.now.heading()
-		} else {
-			delete(p.assignments, r.key)
-		}
+		p.head(r)
 	}
 	for i, l := range f.lookups {
 		table := p.lookup(i)

@@ -117,7 +117,7 @@ func (b *Batch) Commit() error {
 	}
 	s.newest = newest
 	if b.hasCheckpoint {
-		s.checkpoint, s.has = b.checkpoint, true
+		s.checkpoint, s.has, s.covered = b.checkpoint, true, newest
 	}
 	if b.dropped {
 		s.kept = b.kept

@@ -11,10 +11,11 @@ import (
 // seen through one profile.
 type Checkpoint struct {
 	cdc.Checkpoint
-	Profile  string      // hash of the profile that the rows were read with
-	Complete bool        // false: a first snapshot is under way
-	Clock    time.Time   // of the log: what was due until then has happened
-	Begun    []time.Time // when the last snapshots were begun, oldest first; never changed in place
+	Profile  string // hash of the profile that the rows were read with
+	Complete bool   // false: a first snapshot is under way
+	// Generation is the projection's: which of its keys are true.
+	Generation byte
+	Begun      []time.Time // when the last snapshots were begun, oldest first; never changed in place
 }
 
 // appendCheckpoint writes c and, with it, the position of the newest event that
@@ -25,7 +26,7 @@ func appendCheckpoint(dst []byte, c Checkpoint, newest cdc.Position) []byte {
 	if c.Complete {
 		complete = 1
 	}
-	dst = append(dst, complete)
+	dst = append(dst, complete, c.Generation)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(c.Applied))
 	dst = appendPosition(dst, newest)
 	dst = binary.BigEndian.AppendUint32(dst, uint32(c.Source.Timeline))
@@ -36,7 +37,6 @@ func appendCheckpoint(dst []byte, c Checkpoint, newest cdc.Position) []byte {
 	for _, n := range [...]uint64{uint64(c.Source.Offset), uint64(c.Last.XID), uint64(c.Last.Commit), uint64(c.Last.End), uint64(len(c.Begun))} {
 		dst = binary.AppendUvarint(dst, n)
 	}
-	dst = appendMoment(dst, c.Clock)
 	for _, t := range c.Begun {
 		dst = appendMoment(dst, t)
 	}
@@ -63,12 +63,12 @@ func cutMoment(b []byte) (time.Time, []byte, error) {
 }
 
 func readCheckpoint(b []byte) (c Checkpoint, newest cdc.Position, err error) {
-	if len(b) < 1+8+12+4 {
+	if len(b) < 2+8+12+4 {
 		return c, newest, errCutShort
 	}
-	c.Complete = b[0] == 1
-	c.Applied = cdc.LSN(binary.BigEndian.Uint64(b[1:]))
-	newest, b, _ = cutPosition(b[9:])
+	c.Complete, c.Generation = b[0] == 1, b[1]
+	c.Applied = cdc.LSN(binary.BigEndian.Uint64(b[2:]))
+	newest, b, _ = cutPosition(b[10:])
 	c.Source.Timeline = int32(binary.BigEndian.Uint32(b))
 	b = b[4:]
 	for _, s := range [...]*string{&c.Source.System, &c.Source.Database, &c.Source.Slot, &c.Source.Lineage, &c.Profile} {
@@ -89,9 +89,6 @@ func readCheckpoint(b []byte) (c Checkpoint, newest cdc.Position, err error) {
 	}
 	c.Source.Offset = cdc.LSN(numbers[0])
 	c.Last = cdc.Mark{XID: uint32(numbers[1]), Commit: cdc.LSN(numbers[2]), End: cdc.LSN(numbers[3])}
-	if c.Clock, b, err = cutMoment(b); err != nil {
-		return c, newest, err
-	}
 	for range min(numbers[4], uint64(len(b))) {
 		var t time.Time
 		if t, b, err = cutMoment(b); err != nil {

@@ -133,6 +133,7 @@ func (s *Store) load() error {
 			return damaged(s.dir, err)
 		}
 	}
+	s.covered = s.newest
 	return s.dropUncovered()
 }
 
@@ -169,8 +170,8 @@ func (s *Store) checkFormat() error {
 // They belong to a transaction, or a snapshot, that was written in several batches
 // and whose last one did not come: the log will bring it again, whole.
 func (s *Store) dropUncovered() error {
-	from := pastHistoryKey(s.newest)
-	if s.newest == (cdc.Position{}) {
+	from := pastHistoryKey(s.covered)
+	if s.covered == (cdc.Position{}) {
 		from = []byte{historyPrefix}
 	}
 	found := false

@@ -30,6 +30,7 @@ type Store struct {
 	checkpoint Checkpoint
 	has        bool         // there is a checkpoint
 	newest     cdc.Position // of the history
+	covered    cdc.Position // newest by a checkpoint
 	kept       cdc.Position
 	drops      int // how often the history was dropped whole
 }

@@ -60,9 +60,8 @@ func checkpoint(lsn int) shadow.Checkpoint {
 			Last:    cdc.Mark{XID: 731, Commit: cdc.LSN(lsn) - 1, End: cdc.LSN(lsn)},
 		},
 		Profile:  "abc",
-		Complete: true,
-		Clock:    noon,
-		Begun:    []time.Time{noon.Add(-time.Hour), noon},
+		Complete: true, Generation: 0x20,
+		Begun: []time.Time{noon.Add(-time.Hour), noon},
 	}
 }
 

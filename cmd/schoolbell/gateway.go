@@ -91,7 +91,7 @@ func openGateway(ctx context.Context, cfg Config, log *slog.Logger) (g *gateway,
 		WasAdmin: g.projection.WasAdmin,
 	})
 	if at.Complete {
-		g.router.Start(cdc.Position{LSN: at.Applied})
+		g.router.Start(g.projection.Cursor())
 		close(g.filled)
 	}
 	g.metrics = metrics.New(g.info(), g.sources())

@@ -13,12 +13,19 @@ import (
 // router.
 type sink struct{ *gateway }
 
-// Reset takes the database whole.
+// Reset takes the database whole. What had not been told of it, because the log could
+// not be followed, has been told when it returns.
 func (s sink) Reset(ctx context.Context, snap *cdc.Snapshot) error {
-	if err := s.projection.Reset(ctx, snap); err != nil {
+	from := s.projection.Checkpoint()
+	events, err := s.projection.Reset(ctx, snap)
+	if err != nil {
 		return s.failed(err)
 	}
-	s.router.Start(cdc.Position{LSN: snap.At})
+	if from.Complete {
+		s.log.Info("recovered", "reason", snap.Reason, "from", from.Applied-from.Source.Offset, "lsn", snap.At-snap.Source.Offset, "events", events)
+		return nil
+	}
+	s.router.Start(s.projection.Cursor())
 	close(s.filled)
 	return nil
 }

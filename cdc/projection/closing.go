@@ -1,0 +1,116 @@
+package projection
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/schoolbell/schoolbell/cdc"
+)
+
+// Assignments may close by themselves: a moment passes, and no row changes. The clock
+// that says so is the log's, which the commits and the server's keepalives show. What
+// has closed by then closes at once and stands behind the last transaction that was
+// applied; the shadow remembers it, durably, before anybody is told, so that it has one
+// id however often we start again.
+//
+// A transaction's own events depend on nothing but the log: a closing moment that the
+// transaction itself sets into the past, as its commit has it, has passed with it.
+
+// elapse closes what closes up to the moment.
+func (p *Projection) elapse(clock time.Time) error {
+	if next := p.nextClosing(); next.IsZero() || next.After(clock) {
+		return nil
+	}
+	if err := p.flush(); err != nil {
+		return err
+	}
+	if err := p.close(p.closingBy(clock)); err != nil {
+		return fmt.Errorf("close what %v closes: %w", clock, err)
+	}
+	return nil
+}
+
+// close closes assignments because their moment has come.
+func (p *Projection) close(ids []cdc.ID) error {
+	f := &p.fold
+	f.reset()
+	for _, id := range ids {
+		r, err := f.assignments.touch(id)
+		if err != nil {
+			return err
+		}
+		r.now.expired = true
+	}
+	w := f.begin(p.Cursor().LSN)
+	w.byClock = true
+	if err := f.settle(w); err != nil {
+		return err
+	}
+	batch := p.newBatch()
+	f.store(batch)
+	if err := p.commit(batch, p.checkpoint, w.events); err != nil {
+		return err
+	}
+	if err := p.store.Sync(); err != nil {
+		return err
+	}
+	p.told = w.newest()
+	p.reveal()
+	p.count(w)
+	p.publish(Result{Cursor: p.Cursor(), Events: w.events})
+	return nil
+}
+
+// nextClosing is when the next assignment closes by itself; zero: none does.
+func (p *Projection) nextClosing() time.Time {
+	if !p.unsure {
+		return p.closing
+	}
+	p.closing, p.unsure = time.Time{}, false
+	for _, a := range p.assignments {
+		p.mayClose(a.closes)
+	}
+	return p.closing
+}
+
+// mayClose notes that an assignment closes at a moment.
+func (p *Projection) mayClose(at time.Time) {
+	if !at.IsZero() && (p.closing.IsZero() || at.Before(p.closing)) {
+		p.closing = at
+	}
+}
+
+// closingBy lists what closes up to a moment, in the order in which it does.
+func (p *Projection) closingBy(clock time.Time) []cdc.ID {
+	var ids []cdc.ID
+	for id, a := range p.assignments {
+		if !a.closes.IsZero() && !a.closes.After(clock) {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, func(a, b cdc.ID) int {
+		return cmp.Or(p.assignments[a].closes.Compare(p.assignments[b].closes), a.Compare(b))
+	})
+	return ids
+}
+
+// head makes an assignment's heading visible, or takes it away. The caller holds p.mu.
+func (p *Projection) head(r *touched[assignment]) {
+	was := p.assignments[r.key]
+	var now heading
+	if r.exists {
+		now = r.now.heading()
+		p.assignments[r.key] = now
+	} else {
+		delete(p.assignments, r.key)
+	}
+	switch {
+	case p.unsure || was.closes.Equal(now.closes):
+	case was.closes.Equal(p.closing):
+		p.unsure = true // it was the next one
+	default:
+		p.mayClose(now.closes)
+	}
+}

@@ -1,0 +1,288 @@
+package projection
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/schoolbell/schoolbell/cdc"
+	"github.com/schoolbell/schoolbell/cdc/profile"
+	"github.com/schoolbell/schoolbell/cdc/shadow"
+)
+
+// A comparison finds what happened while the log was not to be had: between the shadow
+// as it was and a new snapshot of the database. The snapshot fills the next generation
+// of the shadow; on the way every thread is held against what it was. The events go into
+// the history, at the snapshot's position, where nobody looks yet. Then one batch makes
+// the next generation true, and with it the events.
+//
+// What differs because the profile changed is told like anything else, with one
+// exception: where a mark is made of other columns than before, one mark for another is
+// no news, while a first one is.
+type comparison struct {
+	was, now *Projection
+	// comparable: a mark for submitted, and for graded, means the same in both.
+	submitted, graded bool
+	pieces            pieces // of the next generation
+	order             uint64 // of the last news
+}
+
+// compare takes a snapshot in place of a filled shadow.
+func (p *Projection) compare(ctx context.Context, snap *cdc.Snapshot) (uint64, error) {
+	if last := p.Cursor(); snap.At < last.LSN {
+		return 0, fmt.Errorf("the snapshot's position %v lies before %v; this is a mistake in schoolbell: please report it", snap.At, last)
+	}
+	next := newProjection(p.shadow.next(), p.profile, nil, p.cfg)
+	next.told = p.told
+	if err := next.shadow.remove(); err != nil { // of a snapshot that broke off
+		return 0, err
+	}
+	was, now := strings.Fields(p.checkpoint.Profile), strings.Fields(meaning(p.profile))
+	c := &comparison{
+		was: p, now: next, pieces: pieces{p: next},
+		submitted: len(was) == 3 && was[1] == now[1], graded: len(was) == 3 && was[2] == now[2],
+	}
+	next.fold.comparison = c
+	if err := next.fill(ctx, snap, func(b *batch) error { return b.Commit() }); err != nil {
+		return 0, err
+	}
+	next.fold.comparison = nil
+	w, err := c.tell(snap)
+	if err != nil {
+		return 0, fmt.Errorf("compare the snapshot with the shadow: %w", err)
+	}
+	return c.finish(snap, w)
+}
+
+// thread holds a thread of the snapshot against what it was, and notes the news for
+// tell: what an event says of people and assignments is not known before all is read.
+func (c *comparison) thread(r *touched[thread]) error {
+	before, _, err := get(&c.was.fold, keyThread, r.key, readThread)
+	if err != nil {
+		return err
+	}
+	now := &r.now
+	if now.gone {
+		now.submitted, now.graded, now.score = before.submitted, before.graded, ""
+		return nil
+	}
+	if isNews(before.submitted, now.submitted, c.submitted) {
+		err = c.note(cdc.Submission, r.key)
+	}
+	if !isNews(before.graded, now.graded, c.graded) {
+		now.score = ""
+	} else if err == nil {
+		err = c.note(cdc.Grade, r.key)
+	}
+	return err
+}
+
+func isNews(was, now profile.Mark, comparable bool) bool {
+	return now != 0 && was != now && (was == 0 || comparable)
+}
+
+// note keeps in the store that there is an event of this kind about a thread.
+func (c *comparison) note(kind cdc.Kind, id cdc.ID) error {
+	c.order++
+	key := binary.BigEndian.AppendUint64([]byte{keyNews, byte(kind)}, c.order)
+	c.pieces.batch().Set(key, id.AppendKey(nil))
+	return c.pieces.mayFlush()
+}
+
+// tell writes the events: what was created, handed in, graded and closed, in this order.
+func (c *comparison) tell(snap *cdc.Snapshot) (*eventWriter, error) {
+	if err := c.pieces.flush(); err != nil {
+		return nil, err
+	}
+	w := c.now.fold.begin(snap.At)
+	w.recovered, w.ahead = true, &pieces{p: c.now}
+	if err := c.created(w); err != nil {
+		return nil, err
+	}
+	err := c.noted(cdc.Submission, func(id cdc.ID, t thread) { w.submitted(id, t) })
+	if err != nil {
+		return nil, err
+	}
+	err = c.noted(cdc.Grade, func(id cdc.ID, t thread) {
+		w.graded(id, t)
+		t.score = "" // it has been told
+		c.pieces.batch().Set(appendKey(nil, keyThread, id), appendThread(nil, t))
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := c.closed(w); err != nil {
+		return nil, err
+	}
+	if err := c.pieces.flush(); err != nil {
+		return nil, err
+	}
+	return w, w.failed()
+}
+
+// noted calls f for the threads about which there is an event of this kind.
+func (c *comparison) noted(kind cdc.Kind, f func(cdc.ID, thread)) error {
+	return c.now.scan([]byte{keyNews, byte(kind)}, func(_, value []byte) error {
+		id, _, err := cdc.CutKey(value)
+		if err != nil {
+			return err
+		}
+		t, _, err := get(&c.now.fold, keyThread, id, readThread)
+		if err != nil {
+			return err
+		}
+		f(id, t)
+		return c.pieces.mayFlush()
+	})
+}
+
+// created tells what was created, and keeps of every assignment what only the shadow
+// knows: that it was created, and that it has closed by itself.
+func (c *comparison) created(w *eventWriter) error {
+	return c.now.scan([]byte{keyAssignment}, func(key, value []byte) error {
+		id, _, err := cdc.CutKey(key)
+		if err != nil {
+			return err
+		}
+		now, err := readAssignment(value)
+		if err != nil {
+			return err
+		}
+		before, _, err := get(&c.was.fold, keyAssignment, id, readAssignment)
+		if err != nil {
+			return err
+		}
+		kept := now
+		kept.created = now.created || before.created
+		kept.expired = now.expired || before.expired && now.Closes.Equal(before.Closes)
+		if kept.created && !before.created {
+			tutors, err := c.now.tutorsOf(id)
+			if err != nil {
+				return err
+			}
+			w.created(id, kept, tutors)
+		}
+		if kept != now {
+			c.pieces.batch().Set(appendKey(nil, keyAssignment, id), appendAssignment(nil, kept))
+			c.now.assignments[id] = kept.heading()
+		}
+		return c.pieces.mayFlush()
+	})
+}
+
+// closed tells what has closed. It has to come after created.
+func (c *comparison) closed(w *eventWriter) error {
+	if err := c.pieces.flush(); err != nil {
+		return err
+	}
+	return c.was.scan([]byte{keyAssignment}, func(key, value []byte) error {
+		id, _, err := cdc.CutKey(key)
+		if err != nil {
+			return err
+		}
+		before, err := readAssignment(value)
+		if err != nil || !before.open() {
+			return err
+		}
+		now, exists, err := get(&c.now.fold, keyAssignment, id, readAssignment)
+		if err != nil || exists && now.open() {
+			return err
+		}
+		about, where := now, c.now
+		if !exists {
+			about, where = before, c.was
+		}
+		tutors, err := where.tutorsOf(id)
+		if err != nil {
+			return err
+		}
+		w.closed(id, about, tutors)
+		return nil
+	})
+}
+
+// tutorsOf lists the tutors of the students to whom the assignment is given, as the
+// shadow has it.
+func (p *Projection) tutorsOf(id cdc.ID) (tutors []cdc.ID, err error) {
+	err = p.scan(appendKey(nil, keyAssignmentTutor, id), func(key, _ []byte) error {
+		tutor, _, err := cdc.CutKey(key)
+		tutors = append(tutors, tutor)
+		return err
+	})
+	return tutors, err
+}
+
+// finish makes the next generation the shadow, and publishes what was told.
+func (c *comparison) finish(snap *cdc.Snapshot, w *eventWriter) (uint64, error) {
+	p, next := c.was, c.now
+	at := shadow.Checkpoint{
+		Profile: meaning(p.profile), Complete: true, Generation: next.shadow.flip, Begun: p.checkpoint.Begun,
+	}
+	at.Source, at.Applied = snap.Source, snap.At
+	people := c.rights(snap.At)
+	batch := next.newBatch()
+	batch.DeletePrefix([]byte{keyNews})
+	for person, t := range next.admins {
+		batch.Set(appendKey(nil, keyAdmin, person), t.append(nil))
+	}
+	if err := next.commit(batch, at, nil); err != nil {
+		return 0, err
+	}
+	if err := p.store.Sync(); err != nil {
+		return 0, err
+	}
+	before := p.shadow
+	p.become(next)
+	p.told = w.newest()
+	p.count(w)
+	if err := p.publishStored(Result{Cursor: p.Cursor(), People: people}, w); err != nil {
+		return 0, err
+	}
+	return uint64(w.last - w.first), before.remove()
+}
+
+// rights lists the people whose role or activity has changed, and notes who began or
+// ceased to be an admin.
+func (c *comparison) rights(at cdc.LSN) []cdc.Person {
+	var people []cdc.Person
+	differs := func(id cdc.ID) {
+		was, now := c.was.people[id], c.now.people[id]
+		if was.Role != now.Role || was.Active != now.Active {
+			now.ID = id
+			people = append(people, now)
+		}
+	}
+	for id := range c.now.people {
+		differs(id)
+	}
+	for id := range c.was.people {
+		if _, ok := c.now.people[id]; !ok {
+			differs(id)
+		}
+	}
+	slices.SortFunc(people, func(a, b cdc.Person) int { return a.ID.Compare(b.ID) })
+	for id, t := range c.was.admins {
+		c.now.admins[id] = t
+	}
+	for _, now := range people {
+		if was := c.was.people[now.ID]; isAdmin(was) != isAdmin(now) {
+			c.now.admins[now.ID] = c.was.admins[now.ID].turn(isAdmin(was), at)
+		}
+	}
+	return people
+}
+
+// become takes the place of the shadow, in memory.
+func (p *Projection) become(next *Projection) {
+	p.mu.Lock()
+	p.people, p.assignments, p.lookups = next.people, next.assignments, next.lookups
+	p.counts, p.admins = next.counts, next.admins
+	p.mu.Unlock()
+	p.shadow, p.batch, p.bindings = next.shadow, next.batch, next.bindings
+	p.checkpoint, p.dirty = next.checkpoint, false
+	p.fold = fold{} // its lookups were those of the shadow before
+	p.fold.init(p)
+	p.unsure, p.stale = true, ""
+}
