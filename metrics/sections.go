@@ -74,6 +74,16 @@ func slotSection(source func() Slot) prometheus.Collector {
 			func(s S) float64 { return truth(s.Active) }),
 		gauge("slot_held_bytes", "WAL that PostgreSQL keeps on its disk for the slot.",
 			func(s S) int64 { return s.HeldBytes }),
+		newScraped(prometheus.GaugeValue, "slot_held_for_bytes",
+			"WAL that PostgreSQL keeps for the slot, by the reason: schoolbell has not confirmed it yet, or transactions began before it that are still open.",
+			[]string{"reason"}, func(s S, emit func(float64, ...string)) {
+				emit(float64(s.ForUs), "unconfirmed")
+				emit(float64(s.ForOpen), "open_transactions")
+			}),
+		gauge("slot_oldest_transaction_age_seconds",
+			"Age of the oldest open transaction of the server that has written something, which the slot keeps WAL for; 0 when there is none. "+
+				"Without pg_monitor our role does not see when others began: then it is how long we have seen that one.",
+			func(s S) float64 { return s.OldestOpen.Seconds() }),
 		gauge("slot_safe_bytes",
 			"WAL that can still be written before the slot is lost; +Inf where max_slot_wal_keep_size is -1.",
 			func(s S) float64 {

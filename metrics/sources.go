@@ -38,6 +38,10 @@ type Slot struct {
 	Active    bool // somebody reads it
 	HeldBytes int64
 	WALStatus string // reserved, extended, unreserved or lost; "" while unknown
+	// ForUs and ForOpen are what it holds because we have not confirmed it yet, and for
+	// transactions that are open; OldestOpen is how long the oldest of those has been.
+	ForUs, ForOpen int64
+	OldestOpen     time.Duration
 	// SafeBytes is pg_replication_slots.safe_wal_size; Limited is false while it is
 	// unknown, and where it is NULL because max_slot_wal_keep_size is -1.
 	SafeBytes int64

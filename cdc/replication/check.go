@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -48,6 +49,13 @@ func Check(ctx context.Context, cfg Config) ([]Finding, error) {
 		return found, err
 	}
 	found = append(found, slot.check(c, cfg.Slot)...)
+	held, err := readHeld(ctx, c, cfg.Slot, Held{})
+	if err != nil {
+		return found, err
+	}
+	if e := held.explain(cfg); e != nil && (!held.Oldest.Exact || held.Oldest.Age(time.Now()) >= cfg.HeldFor) {
+		found = append(found, Finding{Advice, e})
+	}
 	more, err = advise(ctx, c)
 	return append(found, more...), err
 }

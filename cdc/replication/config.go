@@ -75,6 +75,8 @@ type Config struct {
 	SyncIdle     time.Duration // when nothing arrives for so long, what was applied is made durable (20 ms)
 	WatchSlot    time.Duration // how often Watch looks at the slot (15 s)
 	WatchHealth  time.Duration // how often Watch looks at the publication and the tables (60 s)
+	HeldBytes    int64         // so much log held for open transactions is worth a warning (256 MB)
+	HeldFor      time.Duration // once the oldest of them has been open for so long (5 min)
 	RetryAtFirst time.Duration // wait before the first new attempt (100 ms)
 	RetryAtMost  time.Duration // longest wait between attempts (10 s)
 }
@@ -87,6 +89,8 @@ func (c Config) withDefaults() Config {
 	c.SyncIdle = cmp.Or(c.SyncIdle, 20*time.Millisecond)
 	c.WatchSlot = cmp.Or(c.WatchSlot, 15*time.Second)
 	c.WatchHealth = cmp.Or(c.WatchHealth, time.Minute)
+	c.HeldBytes = cmp.Or(c.HeldBytes, 256<<20)
+	c.HeldFor = cmp.Or(c.HeldFor, 5*time.Minute)
 	c.RetryAtFirst = cmp.Or(c.RetryAtFirst, 100*time.Millisecond)
 	c.RetryAtMost = cmp.Or(c.RetryAtMost, 10*time.Second)
 	return c

@@ -86,6 +86,7 @@ type SlotStatus struct {
 	WALStatus string    // reserved, extended, unreserved or lost; "" before PostgreSQL 13
 	SafeBytes int64     // that may be written before the slot is lost; -1: no limit
 	ActivePID int64     // 0: nobody reads it
+	Held      Held      // why the log is kept
 }
 
 // counter counts one table's changes.

@@ -61,12 +61,17 @@ func (r *Reader) look(ctx context.Context, c *conn, health bool) error {
 		return fmt.Errorf("ask for the end of the log: %w", err)
 	}
 	raise(&r.board.serverEnd, end[0].lsn(0))
+	held, err := readHeld(ctx, c, r.cfg.Slot, r.Status().Slot.Held)
+	if err != nil {
+		return err
+	}
+	held.warn(r)
 
 	r.board.mu.Lock()
 	attached := r.tables
 	r.board.slot = SlotStatus{Seen: time.Now(), SafeBytes: -1}
 	if slot != nil {
-		r.board.slot = SlotStatus{time.Now(), slot.held, slot.walStatus, slot.safe, slot.activePID}
+		r.board.slot = SlotStatus{time.Now(), slot.held, slot.walStatus, slot.safe, slot.activePID, held}
 	}
 	r.board.mu.Unlock()
 	if attached == nil || !health {

@@ -69,6 +69,7 @@ func (g *gateway) slotMetrics() metrics.Slot {
 	s := g.reader.Status().Slot
 	return metrics.Slot{
 		Active: s.ActivePID != 0, HeldBytes: s.HeldBytes, WALStatus: s.WALStatus,
+		ForUs: s.Held.ForUs, ForOpen: s.Held.ForOpen, OldestOpen: s.Held.Oldest.Age(time.Now()),
 		SafeBytes: max(s.SafeBytes, 0), Limited: !s.Seen.IsZero() && s.SafeBytes >= 0,
 	}
 }
