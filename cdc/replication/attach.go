@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -14,8 +15,9 @@ import (
 	"github.com/schoolbell/schoolbell/cdc"
 )
 
-// attach makes a connection, sees that the log continues where the sink stands, and
-// follows it until the connection or ctx ends.
+// attach makes a connection, sees whether the log continues where the sink stands,
+// gives it the tables anew where it does not, and follows the log until the connection
+// or ctx ends, or Watch finds that there is something to be seen to.
 func (r *Reader) attach(ctx context.Context, sink Sink) error {
 	c, err := connect(ctx, r.cfg, forReplication)
 	if err != nil {
@@ -23,21 +25,27 @@ func (r *Reader) attach(ctx context.Context, sink Sink) error {
 	}
 	defer c.close(ctx)
 
-	source, current, err := r.identify(ctx, c)
+	now, end, err := r.identify(ctx, c)
 	if err != nil {
-		return err
-	}
-	if err := r.inspect(ctx, c); err != nil {
 		return err
 	}
 	slot, err := readSlot(ctx, c, r.cfg.Slot)
 	if err != nil {
 		return err
 	}
-	if r.source == (cdc.Source{}) {
-		err = r.firstStart(ctx, c, source, slot, sink)
+	lost, err := r.judge(ctx, c, now, end, slot)
+	if err != nil {
+		return err
+	}
+	lost, err = r.inspect(ctx, c, lost)
+	if err != nil {
+		return err
+	}
+	first := r.source == (cdc.Source{})
+	if first || lost != nil {
+		err = r.fill(ctx, c, now, slot, lost, sink)
 	} else {
-		err = r.resume(c, source, slot, current)
+		err = r.resume(c, now, slot)
 	}
 	if err != nil {
 		return err
@@ -46,75 +54,139 @@ func (r *Reader) attach(ctx context.Context, sink Sink) error {
 	if err != nil {
 		return err
 	}
-	if err := start(ctx, c, r.cfg, r.at.durable); err != nil {
-		return err
+	from := r.at.durable
+	if !first && lost == nil {
+		from = r.at.ours(slot.confirmed)
+		s.again = &again{from: from, upTo: r.at.handed, last: r.at.last}
 	}
-	r.streamed = true
+	if err := start(ctx, c, r.cfg, r.at.theirs(from)); err != nil {
+		return r.explainLog(err)
+	}
+	r.staying = true
 	r.board.set(Streaming, "")
-	r.log.Info("following the log", "lsn", r.at.durable)
-	return r.explainLog(r.follow(ctx, s, sink))
+	r.log.Info("following the log", "lsn", r.at.theirs(r.at.handed), "pos", r.at.handed)
+	following, interrupt := context.WithCancelCause(ctx)
+	defer interrupt(nil)
+	r.watched(r.source.Lineage, interrupt)
+	defer r.watched("", nil)
+	return r.explainLog(r.follow(following, s, sink))
 }
 
-// explainLog knows the one way in which a log that is there can be unreadable for good:
-// the server reads it with the catalogue of the time when it was written. Other things
-// can be undefined, too, and the message may be in any language: it is the name that
-// tells.
-func (r *Reader) explainLog(err error) error {
-	server, ok := errors.AsType[*pgconn.PgError](err)
-	if !ok || server.Code != "42704" || !strings.Contains(server.Message, r.cfg.Publication) {
-		return err
+// judge finds out whether the log continues where the sink stands. At a first start
+// there is nothing to continue.
+func (r *Reader) judge(ctx context.Context, c *conn, now cdc.Source, end serverLSN, slot *slot) (*loss, error) {
+	if r.source == (cdc.Source{}) {
+		return nil, nil
 	}
-	return (&SetupError{
-		Setting: "log after " + r.at.durable.String(), Got: "not readable (" + server.Message + "): it was written while the publication was missing",
-		Want: "all of it written while there was one", Fix: afresh(r.cfg.Slot, true),
-	}).because(err)
+	s := standing{name: r.cfg.Slot, now: now, was: r.source, end: end, at: r.at.theirs(r.at.handed), slot: slot, adopt: r.cfg.Adopt}
+	var err error
+	if r.source.Slot != r.cfg.Slot {
+		if s.old, err = readSlot(ctx, c, r.source.Slot); err != nil {
+			return nil, err
+		}
+	}
+	if now.Timeline != r.source.Timeline {
+		if s.forks, err = readForks(ctx, c, now.Timeline); err != nil {
+			return nil, err
+		}
+	}
+	found, err := s.judge()
+	if err != nil {
+		return nil, err
+	}
+	// What was found first is the reason; the rest may be what we did about it.
+	for _, lost := range []*loss{r.lost, found, r.stale} {
+		if lost != nil {
+			return lost, nil
+		}
+	}
+	return nil, nil
 }
 
-func (r *Reader) identify(ctx context.Context, c *conn) (cdc.Source, cdc.LSN, error) {
+// explainLog knows the two ways in which a log that is there can be unreadable for good:
+// the server reads it with the catalogue of the time when it was written, and a part of
+// it can have been removed. Other things can be undefined or missing, too, and the
+// message may be in any language: it is the names in it that tell.
+func (r *Reader) explainLog(err error) error {
+	if server, ok := errors.AsType[*pgconn.PgError](err); ok {
+		unpublished := server.Code == "42704" && strings.Contains(server.Message, r.cfg.Publication)
+		removed := server.Code == "58P01" && segment.MatchString(server.Message)
+		if unpublished || removed {
+			err = &loss{LogUnreadable, "the server cannot read its log (" + server.Message + ")"}
+		}
+	}
+	if lost, ok := errors.AsType[*loss](err); ok {
+		r.lost = lost
+	}
+	return err
+}
+
+// segment is the name of a file of the log.
+var segment = regexp.MustCompile(`\b[0-9A-F]{24}\b`)
+
+func (r *Reader) identify(ctx context.Context, c *conn) (cdc.Source, serverLSN, error) {
 	who, err := pglogrepl.IdentifySystem(ctx, c.PgConn)
 	if err != nil {
 		return cdc.Source{}, 0, fmt.Errorf("ask the server who it is: %w", err)
 	}
-	return cdc.Source{System: who.SystemID, Timeline: who.Timeline, Database: who.DBName, Slot: r.cfg.Slot}, cdc.LSN(who.XLogPos), nil
+	return cdc.Source{System: who.SystemID, Timeline: who.Timeline, Database: who.DBName, Slot: r.cfg.Slot}, serverLSN(who.XLogPos), nil
 }
 
-// inspect refuses what could break the LMS or would not tell us everything. Once we
-// have followed the log, staying away would only make it grow: then it is a matter of
-// health.
-func (r *Reader) inspect(ctx context.Context, c *conn) error {
-	var found []Finding
-	if !r.streamed {
-		var err error
-		if found, err = checkServer(ctx, c, r.cfg); err != nil {
-			return err
-		}
-	}
-	tables, more, err := checkTables(ctx, c, r.cfg)
+// inspect refuses what could break the LMS or would not tell us everything, and sees
+// whether the tables are those that the sink has.
+//
+// Once we have followed the log, staying away would only make it grow: then what is
+// wrong is a matter of health. But no snapshot is taken of what is wrong.
+func (r *Reader) inspect(ctx context.Context, c *conn, lost *loss) (*loss, error) {
+	found, err := checkServer(ctx, c, r.cfg)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	_, more, err := checkTables(ctx, c, r.cfg)
+	if err != nil {
+		return nil, err
 	}
 	wrong := problems(append(found, more...))
-	if wrong != nil && !r.streamed {
-		return wrong
+	r.board.health(wrong)
+	switch {
+	case wrong != nil && !r.staying:
+		return nil, wrong
+	case wrong != nil && lost != nil:
+		return nil, fmt.Errorf("the tables have to be read again (%s), which waits until this is put right: %w", lost.why, wrong)
+	case wrong != nil:
+		return nil, nil
 	}
-	r.board.mu.Lock()
-	defer r.board.mu.Unlock()
-	r.board.watched = wrong
-	if r.tables == nil {
-		r.tables = tables
+	is, err := readLineage(ctx, c, r.cfg)
+	if err != nil || lost != nil || r.source == (cdc.Source{}) {
+		return lost, err
 	}
-	return nil
+	if r.source.Lineage == "" {
+		r.source.Lineage = is.text // nobody knows what it was
+	}
+	if r.source.Lineage != is.text {
+		return &loss{TablesReplaced, "the publication or one of its tables was made anew, or a table was out of it for a while"}, nil
+	}
+	r.tables = is.tables
+	return nil, nil
 }
 
-// resume sees that the slot continues where the sink stands.
-func (r *Reader) resume(c *conn, source cdc.Source, slot *slot, current cdc.LSN) error {
-	if err := compare(slot, r.cfg.Slot, source, r.source, current, r.at.durable); err != nil {
-		return err
-	}
+// resume goes on with the log, which continues where the sink stands.
+func (r *Reader) resume(c *conn, now cdc.Source, slot *slot) error {
 	if err := problems(slot.check(c, r.cfg.Slot)); err != nil {
 		return err
 	}
-	raise(&r.board.confirmed, slot.confirmed)
+	if now.Timeline != r.source.Timeline {
+		moved := r.source
+		moved.Timeline = now.Timeline
+		if r.cfg.Moved != nil {
+			if err := r.cfg.Moved(moved); err != nil {
+				return &sinkError{fmt.Errorf("note the server's new timeline: %w", err)}
+			}
+		}
+		r.log.Info("a standby took over, which has all that we have read", "timeline", now.Timeline)
+		r.source = moved
+	}
+	raise(&r.board.confirmed, r.at.ours(slot.confirmed))
 	return nil
 }
 
@@ -138,7 +210,7 @@ func (r *Reader) follower(ctx context.Context, c *conn) (*stream, error) {
 	return &stream{
 		conn: c, board: r.board, at: &r.at, pace: p,
 		now: now, reportAt: now.Add(p.reportEvery), syncedAt: now, appliedAt: now,
-		transaction: transaction{decoder: &r.decoder, changed: r.changed},
+		transaction: transaction{decoder: &r.decoder, changed: r.changed, names: r.tables},
 	}, nil
 }
 

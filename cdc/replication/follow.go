@@ -22,7 +22,7 @@ func (r *Reader) follow(ctx context.Context, s *stream, sink Sink) error {
 	if !stop() {
 		<-woken
 	}
-	if ctx.Err() != nil {
+	if ctx.Err() != nil { // of Run, or Watch has found something
 		r.leave(ctx, s, sink)
 		return nil
 	}
@@ -42,9 +42,16 @@ func (r *Reader) loop(ctx context.Context, s *stream, sink Sink) error {
 		case what == keepalive:
 			// It came after all data before its position, and no transaction is open.
 			// It also says that nothing waits behind what was applied.
-			r.advance(s, sink, max(cdc.LSN(s.alive.ServerWALEnd), r.at.handed), s.alive.ServerTime)
+			at := r.at.ours(serverLSN(s.alive.ServerWALEnd))
+			if s.again != nil && at < s.again.upTo {
+				break
+			}
+			if err := s.reached(); err != nil {
+				return err
+			}
+			r.advance(s, sink, max(at, r.at.handed), s.alive.ServerTime)
 		}
-		if what != logData {
+		if what != logData && s.again == nil {
 			r.board.quiet(s.now)
 		}
 		if s.syncDue() {
@@ -68,7 +75,10 @@ func (r *Reader) apply(ctx context.Context, s *stream, sink Sink) error {
 		return err
 	}
 	if s.tx.Commit < r.at.handed {
-		return s.skip(ctx) // it is sent again
+		return s.repeated(ctx)
+	}
+	if err := s.reached(); err != nil {
+		return err
 	}
 	if some, err := s.peek(ctx); err != nil || !some {
 		if err == nil {
@@ -86,9 +96,9 @@ func (r *Reader) apply(ctx context.Context, s *stream, sink Sink) error {
 		err = errLeftOver
 	}
 	if err != nil {
-		return &sinkError{fmt.Errorf("apply the transaction at %v: %w", s.tx.Commit, err)}
+		return &sinkError{fmt.Errorf("apply the transaction at %v: %w", r.at.theirs(s.tx.Commit), err)}
 	}
-	r.at.handed = s.tx.End
+	r.at.handed, r.at.last = s.tx.End, cdc.Mark{XID: s.tx.XID, Commit: s.tx.Commit, End: s.tx.End}
 	s.now = time.Now()
 	s.appliedAt, s.unsynced = s.now, true
 	r.board.ended(s)
@@ -97,7 +107,7 @@ func (r *Reader) apply(ctx context.Context, s *stream, sink Sink) error {
 
 func (r *Reader) advance(s *stream, sink Sink, to cdc.LSN, clock time.Time) {
 	if to >= r.at.handed {
-		sink.Advance(to, clock)
+		s.clock.wake = sink.Advance(to, clock)
 		r.at.handed = to
 		raise(&r.board.applied, to)
 	}
@@ -106,7 +116,7 @@ func (r *Reader) advance(s *stream, sink Sink, to cdc.LSN, clock time.Time) {
 func (r *Reader) sync(ctx context.Context, s *stream, sink Sink) error {
 	upTo, err := sink.Sync(ctx)
 	if err != nil {
-		return &sinkError{fmt.Errorf("make %v durable: %w", r.at.handed, err)}
+		return &sinkError{fmt.Errorf("make %v durable: %w", r.at.theirs(r.at.handed), err)}
 	}
 	// What it was not given, it cannot answer for.
 	r.at.durable = max(r.at.durable, min(upTo, r.at.handed))

@@ -147,7 +147,8 @@ type sink struct {
 	doubled  []string // keys inserted twice
 	source   cdc.Source
 	at       cdc.LSN
-	durable  cdc.LSN
+	last     cdc.Mark
+	reasons  []string // of the snapshots
 	resets   int
 	syncs    int
 	advances int
@@ -161,7 +162,7 @@ type sink struct {
 
 	saved struct { // what a crash leaves
 		tables map[string]map[string]string
-		at     cdc.LSN
+		from   cdc.Checkpoint
 	}
 }
 
@@ -203,15 +204,19 @@ func (s *sink) Reset(ctx context.Context, snap *cdc.Snapshot) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.tables, s.words, s.source, s.at, s.durable = tables, words, snap.Source, snap.At, snap.At
+	if snap.At <= s.at {
+		return fmt.Errorf("the snapshot is at %v, and %v was there already", snap.At, s.at)
+	}
+	s.tables, s.words, s.source, s.at, s.last = tables, words, snap.Source, snap.At, cdc.Mark{}
 	s.resets++
+	s.reasons = append(s.reasons, snap.Reason)
 	s.save()
 	return nil
 }
 
 // save needs mu.
 func (s *sink) save() {
-	s.saved.at = s.at
+	s.saved.from = cdc.Checkpoint{Source: s.source, Applied: s.at, Last: s.last}
 	s.saved.tables = map[string]map[string]string{}
 	for name, rows := range s.tables {
 		s.saved.tables[name] = maps.Clone(rows)
@@ -223,9 +228,9 @@ func (s *sink) crash() (*sink, cdc.Checkpoint) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	again := newSink()
-	again.tables, again.at, again.durable, again.source = s.saved.tables, s.saved.at, s.saved.at, s.source
+	again.tables, again.at, again.last, again.source = s.saved.tables, s.saved.from.Applied, s.saved.from.Last, s.saved.from.Source
 	again.save()
-	return again, cdc.Checkpoint{Source: s.source, Applied: s.saved.at}
+	return again, again.saved.from
 }
 
 func (s *sink) Apply(ctx context.Context, tx *cdc.Tx) error {
@@ -275,7 +280,7 @@ func (s *sink) Apply(ctx context.Context, tx *cdc.Tx) error {
 			s.tables[e.table][e.key] = e.text
 		}
 	}
-	s.at = tx.End
+	s.at, s.last = tx.End, cdc.Mark{XID: tx.XID, Commit: tx.Commit, End: tx.End}
 	s.ends, s.commits = append(s.ends, tx.End), append(s.commits, tx.Commit)
 	return nil
 }
@@ -305,16 +310,15 @@ func (s *sink) Sync(context.Context) (cdc.LSN, error) {
 		return 0, errors.New("the disk is gone")
 	}
 	s.syncs++
-	s.durable = s.at
 	s.save()
-	return s.durable, nil
+	return s.at, nil
 }
 
 // checkpoint is where a sink that starts again would begin.
 func (s *sink) checkpoint() cdc.Checkpoint {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return cdc.Checkpoint{Source: s.source, Applied: s.durable}
+	return s.saved.from
 }
 
 // table is what the sink has of a table.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -24,26 +25,37 @@ type Reader struct {
 	decoder pgoutput.Decoder
 
 	// Run's goroutine only.
-	source   cdc.Source // of the positions; zero before the first snapshot
-	at       positions
-	ours     bool // a slot of our name was made by a first start that did not end
-	streamed bool // we followed the log once
+	source  cdc.Source // of the positions; zero before the first snapshot
+	at      positions
+	tables  map[uint32]string // names of those that the sink has, by oid
+	ours    bool              // a slot of our name was made by a start that did not end
+	staying bool              // we followed the log once, or began to mend its loss: what is wrong is waited for
+	lost    *loss             // the log does not continue, for this reason; nil: not known
+	stale   *loss             // the sink wants to compare what it has; nil: it does not
+	begun   []time.Time       // when the last snapshots were begun
+	claimed bool              // the last of them has not come as far as its slot
+	said    string            // what the log was told last about being kept waiting
 
-	// tables is what we attached to: Watch compares it with what it finds. Guarded by
-	// board.mu.
-	tables []*table
+	// What Watch compares with what it finds, and how it ends the stream that follows
+	// the log now; nil: there is none. Guarded by board.mu.
+	lineage   string
+	interrupt context.CancelCauseFunc
 }
 
 // New makes a Reader. Nothing happens before Run.
 func New(cfg Config) *Reader {
 	cfg = cfg.withDefaults()
-	return &Reader{cfg: cfg, log: cfg.Log, board: newBoard(cfg.Tables), nudge: make(chan struct{}, 1)}
+	return &Reader{
+		cfg: cfg, log: cfg.Log, board: newBoard(cfg.Tables), nudge: make(chan struct{}, 1),
+		ours: cfg.Interrupted, stale: stale(cfg.Stale), begun: slices.Clone(cfg.Begun),
+	}
 }
 
 // Run gives the sink the database, unless from says that it has it, and then every
-// transaction after that, until ctx ends; then it answers nil. Until it has followed
-// the log once, what somebody has to put right is returned as a SetupError. Anything
-// else, and everything later, is retried; Status says why.
+// transaction after that, until ctx ends; then it answers nil. Where the log does not
+// continue it gives the sink the database anew. Until it has followed the log once, what
+// somebody has to put right is returned as a SetupError. Anything else, and everything
+// later, is retried; Status says why.
 //
 // Run may be called once.
 func (r *Reader) Run(ctx context.Context, sink Sink, from cdc.Checkpoint) error {
@@ -51,8 +63,9 @@ func (r *Reader) Run(ctx context.Context, sink Sink, from cdc.Checkpoint) error 
 	if err := r.cfg.validate(); err != nil {
 		return err
 	}
-	r.source, r.ours = from.Source, r.cfg.Interrupted
-	r.at = positions{handed: from.Applied, durable: from.Applied}
+	r.source = from.Source
+	r.at = positions{offset: from.Source.Offset, handed: from.Applied, durable: from.Applied, last: from.Last}
+	r.board.renumber(from.Source.Offset, 0)
 	raise(&r.board.applied, from.Applied)
 	r.board.finish(from.Source != (cdc.Source{}))
 
@@ -64,20 +77,36 @@ func (r *Reader) Run(ctx context.Context, sink Sink, from cdc.Checkpoint) error 
 		if ctx.Err() != nil {
 			break
 		}
-		if !r.streamed && !passes(err) {
+		if err == nil {
+			continue // Watch has found something
+		}
+		if !r.staying && !passes(err) {
 			return err
 		}
 		if time.Since(began) > r.cfg.RetryAtMost {
 			wait = r.cfg.RetryAtFirst
 		}
 		r.board.reconnect(causeOf(err), err.Error())
-		r.log.Warn("not following the log", "reason", err)
-		// Half of the wait is fixed, half is chance: many gateways lose one server at
-		// one moment.
-		pause(ctx, wait/2+rand.N(wait/2+1))
+		pause(ctx, r.patience(err, wait))
 		wait = min(2*wait, r.cfg.RetryAtMost)
 	}
 	return nil
+}
+
+// patience says why there is no stream, and how long to wait before the next attempt.
+func (r *Reader) patience(err error, wait time.Duration) time.Duration {
+	if enough, ok := errors.AsType[*rationed](err); ok {
+		if r.said != err.Error() { // once, not every minute of an hour
+			r.said = err.Error()
+			r.log.Error("not following the log", "reason", err)
+		}
+		// Now and then we look whether the server is another one by now.
+		return min(time.Until(enough.until), time.Minute) + wait/2
+	}
+	r.log.Warn("not following the log", "reason", err)
+	// Half of the wait is fixed, half is chance: many gateways lose one server at one
+	// moment.
+	return wait/2 + rand.N(wait/2+1)
 }
 
 func pause(ctx context.Context, d time.Duration) {
@@ -102,9 +131,12 @@ func causeOf(err error) Cause {
 	_, isNetwork := errors.AsType[net.Error](err)
 	_, isProtocol := errors.AsType[*protocolError](err)
 	_, isSink := errors.AsType[*sinkError](err)
+	_, isLoss := errors.AsType[*loss](err)
 	switch {
 	case isSink:
 		return SinkFailed
+	case isLoss:
+		return LogLost
 	case isProtocol:
 		return Protocol
 	case isServer && server.Code == "57P01":

@@ -3,8 +3,6 @@ package replication
 import (
 	"context"
 	"fmt"
-
-	"github.com/schoolbell/schoolbell/cdc"
 )
 
 // slot is one as pg_replication_slots has it.
@@ -13,7 +11,7 @@ type slot struct {
 	here             bool   // in the database we are connected to
 	activePID        int64  // 0: nobody reads it
 	reader           string // application_name of that one
-	confirmed        cdc.LSN
+	confirmed        serverLSN
 	held             int64  // bytes of log kept for it
 	walStatus        string // reserved, extended, unreserved or lost; "" before 13
 	safe             int64  // bytes that may still be written before it is lost; -1: no limit
@@ -62,7 +60,7 @@ func (s *slot) check(c *conn, name string) []Finding {
 			Fix: "the slot is somebody else's: choose another slot name in the configuration",
 		}}}
 	case s.walStatus == "lost":
-		return []Finding{{Problem, s.lost(name)}}
+		return []Finding{{Advice, s.lost(name)}}
 	case s.activePID != 0 && s.reader == c.ParameterStatus("application_name"):
 		return []Finding{{Advice, s.running(name)}}
 	case s.activePID != 0:
@@ -93,24 +91,21 @@ func (s *slot) inUse(name string) *SetupError {
 	return e
 }
 
-// afresh is how to go on when the log does not continue where the sink stands.
-func afresh(name string, drop bool) string {
-	fix := "stop schoolbell, remove its data directory"
-	if drop {
-		fix += ", run SELECT pg_drop_replication_slot(" + literal(name) + ")"
+// lost is what check says of a slot that is of no more use. A gateway mends that itself.
+func (s *slot) lost(name string) *SetupError {
+	return &SetupError{
+		Setting: "replication slot " + name, Got: "lost: " + s.givenUp(name), Want: "kept by the server",
+		Fix: "start the gateway, if it does not run: it makes a new slot and compares the tables with what it has; if this happens again, raise max_slot_wal_keep_size",
 	}
-	return fix + " and start afresh; events in between are not delivered"
 }
 
-func (s *slot) lost(name string) *SetupError {
-	e := &SetupError{
-		Setting: "replication slot " + name, Got: "lost: the server removed log that was not read yet", Want: "kept by the server",
-		Fix: afresh(name, true),
-	}
+// givenUp says what the server did.
+func (s *slot) givenUp(name string) string {
+	why := "it removed log that was not read yet"
 	if s.why != "" {
-		e.Got = "lost (" + s.why + ")"
+		why = s.why
 	}
-	return e
+	return "the server gave up replication slot " + name + " (" + why + ")"
 }
 
 // foreign explains a slot of our name at a first start.
@@ -119,36 +114,4 @@ func (s *slot) foreign(name string) *SetupError {
 		Setting: "replication slot " + name, Got: "there already, and the data directory knows nothing of it", Want: "none before the first start",
 		Fix: "if nobody else uses it, SELECT pg_drop_replication_slot(" + literal(name) + "); otherwise choose another slot name in the configuration",
 	}
-}
-
-// compare checks that the log continues where the sink stands.
-func compare(s *slot, name string, now, was cdc.Source, current, durable cdc.LSN) *SetupError {
-	e := &SetupError{Fix: afresh(name, s != nil)}
-	switch {
-	case now.System != was.System:
-		e.Setting, e.Got, e.Want = "server", "another one (system identifier "+now.System+")", "the one our data directory belongs to ("+was.System+")"
-		e.Fix = "correct the database URL, or, if the server was replaced, " + e.Fix
-	case now.Database != was.Database:
-		e.Setting, e.Got, e.Want = "database", quoted(now.Database), quoted(was.Database)+", which our data directory belongs to"
-		e.Fix = "correct the database URL, or " + e.Fix
-	case was.Slot != name:
-		e.Setting, e.Got, e.Want = "slot name", quoted(name), quoted(was.Slot)+", which our data directory belongs to"
-		e.Fix = "configure slot " + was.Slot + ", or " + e.Fix
-	case now.Timeline != was.Timeline:
-		e.Setting, e.Got, e.Want = "server's timeline", fmt.Sprint(now.Timeline), fmt.Sprintf("%d: the server was restored or failed over", was.Timeline)
-	case durable > current:
-		e.Setting, e.Got, e.Want = "end of the server's log", current.String(), "at least "+durable.String()+", which we have read: the server was restored from a backup"
-	case s == nil:
-		e.Setting, e.Got, e.Want = "replication slot "+name, "missing", "kept: our data directory follows it"
-	case s.walStatus == "lost":
-		return s.lost(name)
-	case s.activePID != 0:
-		return s.inUse(name) // and what it confirms may still change
-	case s.confirmed > durable:
-		e.Setting, e.Got = "replication slot "+name, "confirmed up to "+s.confirmed.String()
-		e.Want = "at most " + durable.String() + ", up to which our data directory goes: somebody else read the slot, or the directory was restored from a backup"
-	default:
-		return nil
-	}
-	return e
 }

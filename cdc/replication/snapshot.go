@@ -11,11 +11,12 @@ import (
 	"github.com/schoolbell/schoolbell/cdc"
 )
 
-// snapshot gives the sink the tables as the exported snapshot shows them.
-func (r *Reader) snapshot(ctx context.Context, name string, source cdc.Source, at cdc.LSN, sink Sink) error {
+// snapshot gives the sink the tables as the exported snapshot shows them, and answers
+// which they are. It completes snap: the lineage, too, is that of the snapshot.
+func (r *Reader) snapshot(ctx context.Context, name string, snap *cdc.Snapshot, sink Sink) (map[uint32]string, error) {
 	c, err := connect(ctx, r.cfg, forSQL)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer c.close(ctx)
 	for _, sql := range []string{
@@ -25,25 +26,33 @@ func (r *Reader) snapshot(ctx context.Context, name string, source cdc.Source, a
 		"SET TRANSACTION SNAPSHOT " + literal(name),
 	} {
 		if _, err := c.query(ctx, sql); err != nil {
-			return fmt.Errorf("open the snapshot: %w", err)
+			return nil, fmt.Errorf("open the snapshot: %w", err)
 		}
 	}
 	s := &snapshotReader{conn: c, board: r.board}
 	if s.tables, err = readTables(ctx, c, r.cfg.Tables, ""); err != nil {
-		return err
+		return nil, err
+	}
+	lineage, err := readLineage(ctx, c, r.cfg)
+	if err != nil {
+		return nil, err
 	}
 	if err := s.expect(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	now, err := c.value(ctx, "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
 	if err != nil {
-		return fmt.Errorf("ask the server for the time: %w", err)
+		return nil, fmt.Errorf("ask the server for the time: %w", err)
 	}
+	snap.Source.Lineage, snap.Time = lineage.text, time.UnixMicro(row{[]byte(now)}.int(0)).UTC()
+	snap.Rows = func(yield func(cdc.Row, error) bool) { s.yield(ctx, yield) }
+	return lineage.tables, r.give(ctx, s, snap, sink)
+}
+
+// give lets the sink take the snapshot.
+func (r *Reader) give(ctx context.Context, s *snapshotReader, snap *cdc.Snapshot, sink Sink) error {
 	began := time.Now()
-	err = sink.Reset(ctx, &cdc.Snapshot{
-		Source: source, At: at, Time: time.UnixMicro(row{[]byte(now)}.int(0)).UTC(),
-		Rows: func(yield func(cdc.Row, error) bool) { s.yield(ctx, yield) },
-	})
+	err := sink.Reset(ctx, snap)
 	r.board.reading("")
 	switch {
 	case s.failed != nil:
@@ -53,7 +62,7 @@ func (r *Reader) snapshot(ctx context.Context, name string, source cdc.Source, a
 	case !s.done:
 		return &sinkError{errors.New("the sink did not read all rows of the snapshot; this is a mistake in schoolbell: please report it")}
 	}
-	r.log.Info("took the snapshot", "lsn", at, "rows", r.board.rows.Load(), "took", time.Since(began))
+	r.log.Info("took the snapshot", "pos", snap.At, "rows", r.board.rows.Load(), "took", time.Since(began))
 	return nil
 }
 

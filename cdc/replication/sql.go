@@ -23,9 +23,9 @@ func (r row) int(i int) int64 {
 }
 
 // lsn is a log position in column i; 0 for NULL.
-func (r row) lsn(i int) cdc.LSN {
+func (r row) lsn(i int) serverLSN {
 	at, _ := cdc.ParseLSN(string(r[i]))
-	return at
+	return serverLSN(at)
 }
 
 // numbers are those in column i, however they are separated.

@@ -35,11 +35,12 @@ const (
 	Setup          Cause = "setup"    // something has to be put right
 	Protocol       Cause = "protocol" // what the server sent made no sense
 	SinkFailed     Cause = "sink"     // what was read could not be applied
+	LogLost        Cause = "log_lost" // the log does not continue where we stand
 	OtherCause     Cause = "other"
 )
 
 // Causes are all of them.
-var Causes = [...]Cause{ServerGone, ServerShutdown, Terminated, SlotInUse, Setup, Protocol, SinkFailed, OtherCause}
+var Causes = [...]Cause{ServerGone, ServerShutdown, Terminated, SlotInUse, Setup, Protocol, SinkFailed, LogLost, OtherCause}
 
 // Status is how things stand.
 type Status struct {
@@ -60,7 +61,10 @@ type Status struct {
 	Transactions int64
 	Rows         []TableRows     // in the order of Config.Tables
 	Reconnects   map[Cause]int64 // every cause is there
-	Slot         SlotStatus      // as Watch saw it last
+	// Resnapshots counts how often the tables were begun to be read again because the
+	// log did not continue. Every reason is there.
+	Resnapshots map[Reason]int64
+	Slot        SlotStatus // as Watch saw it last
 }
 
 // Progress is how far the snapshot is.
@@ -70,7 +74,7 @@ type Progress struct {
 	Expected  int64   // of all tables, by the planner's estimate
 	PerSecond float64 // rows
 	Share     float64 // 0 to 1; 1 only when all is read
-	Done      bool    // and durable, in this run or an earlier one
+	Done      bool    // one is complete and durable, of this run or an earlier one, also while another is read
 }
 
 // TableRows counts the rows that were applied, snapshot rows excluded.
@@ -127,13 +131,18 @@ type board struct {
 	done       bool
 	perSecond  float64
 	reconnects map[Cause]int64
+	again      map[Reason]int64
 	slot       SlotStatus
+	offset     cdc.LSN // what our positions are ahead of the server's
 }
 
 func newBoard(specs []cdc.TableSpec) *board {
-	b := &board{state: Idle, reason: "not started", reconnects: map[Cause]int64{}}
+	b := &board{state: Idle, reason: "not started", reconnects: map[Cause]int64{}, again: map[Reason]int64{}}
 	for _, c := range Causes {
 		b.reconnects[c] = 0
+	}
+	for _, r := range Reasons {
+		b.again[r] = 0
 	}
 	for _, s := range specs {
 		b.counters = append(b.counters, &counter{name: s.Schema + "." + s.Name})
@@ -161,6 +170,32 @@ func (b *board) reconnect(c Cause, reason string) {
 	defer b.mu.Unlock()
 	b.state, b.reason = Waiting, reason
 	b.reconnects[c]++
+}
+
+func (b *board) resnapshot(r Reason) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.again[r]++
+}
+
+// health is what a look at the catalogue found wrong.
+func (b *board) health(wrong error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.watched = wrong
+}
+
+// renumber begins to count with another offset. What is known of the end of the log was
+// counted with the old one.
+func (b *board) renumber(offset, at cdc.LSN) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.offset != offset {
+		b.offset = offset
+		b.serverEnd.Store(uint64(at))
+	}
+	raise(&b.applied, at)
+	raise(&b.confirmed, at)
 }
 
 // raise moves a position forward, never back.
@@ -227,7 +262,7 @@ func (r *Reader) Status() Status {
 	if s.Health == nil {
 		s.Health = b.described
 	}
-	s.Reconnects = maps.Clone(b.reconnects)
+	s.Reconnects, s.Resnapshots = maps.Clone(b.reconnects), maps.Clone(b.again)
 	s.Snapshot = b.progress(now)
 	s.CaughtUp = b.state == Streaming && b.caughtUp.Load()
 	s.LagBytes = int64(s.ServerEnd) - int64(min(s.Applied, s.ServerEnd))
@@ -254,7 +289,7 @@ func (b *board) progress(now time.Time) Progress {
 		p.PerSecond = float64(p.Rows) / max(now.Sub(time.Unix(0, began)).Seconds(), 1e-3)
 	}
 	switch {
-	case p.Done:
+	case p.Done && p.Table == "":
 		p.Share = 1
 	case p.Expected > 0:
 		p.Share = min(float64(p.Rows)/float64(p.Expected), 0.999)

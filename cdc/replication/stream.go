@@ -10,8 +10,6 @@ import (
 	"github.com/jackc/pglogrepl"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
-
-	"github.com/schoolbell/schoolbell/cdc"
 )
 
 // stream is the log as it arrives on one connection. Only Run's goroutine uses it.
@@ -33,14 +31,10 @@ type stream struct {
 	appliedAt time.Time // when the last transaction was
 	unsynced  bool      // a transaction was applied since the last Sync
 	asked     bool      // the server waits for a status
+	again     *again    // what is sent a second time; nil: no more
+	clock     clock
 
 	transaction
-}
-
-// positions are where we stand. They outlive a connection.
-type positions struct {
-	handed  cdc.LSN // the sink was given everything before
-	durable cdc.LSN // the sink has answered for everything before
 }
 
 // pace is how often things are done.
@@ -61,7 +55,7 @@ const (
 )
 
 // start begins to follow the log at a position.
-func start(ctx context.Context, c *conn, cfg Config, at cdc.LSN) error {
+func start(ctx context.Context, c *conn, cfg Config, at serverLSN) error {
 	err := pglogrepl.StartReplication(ctx, c.PgConn, cfg.Slot, pglogrepl.LSN(at), pglogrepl.StartReplicationOptions{
 		Mode:       pglogrepl.LogicalReplication,
 		PluginArgs: []string{"proto_version '1'", "publication_names " + literal(ident(cfg.Publication))},
@@ -139,14 +133,16 @@ func (s *stream) read(msg []byte) (arrival, error) {
 		if s.data, err = pglogrepl.ParseXLogData(msg[1:]); err != nil {
 			return nothing, &protocolError{err}
 		}
-		raise(&s.board.serverEnd, cdc.LSN(s.data.ServerWALEnd))
+		s.clock.hear(s.data.ServerTime, s.now)
+		raise(&s.board.serverEnd, s.at.ours(serverLSN(s.data.ServerWALEnd)))
 		return logData, nil
 	case pglogrepl.PrimaryKeepaliveMessageByteID:
 		if s.alive, err = pglogrepl.ParsePrimaryKeepaliveMessage(msg[1:]); err != nil {
 			return nothing, &protocolError{err}
 		}
 		s.asked = s.asked || s.alive.ReplyRequested
-		raise(&s.board.serverEnd, cdc.LSN(s.alive.ServerWALEnd))
+		s.clock.hear(s.alive.ServerTime, s.now)
+		raise(&s.board.serverEnd, s.at.ours(serverLSN(s.alive.ServerWALEnd)))
 		return keepalive, nil
 	}
 	return nothing, &protocolError{fmt.Errorf("a message of kind %q", msg[0])}
@@ -160,6 +156,9 @@ func (s *stream) arm(ctx context.Context) error {
 		if idle := s.appliedAt.Add(s.syncIdle); idle.Before(due) {
 			due = idle
 		}
+	}
+	if wake := s.clock.wakeAt(); !s.open && !wake.IsZero() && wake.Before(due) {
+		due = wake
 	}
 	if !s.deadline.IsZero() && !due.Before(s.deadline) {
 		return nil
@@ -203,8 +202,15 @@ func (s *stream) syncDue() bool {
 // status is due anyway.
 const holdAtMost = 1 << 20
 
-// reportDue reports whether the server waits for a status or may soon miss it.
-func (s *stream) reportDue() bool { return s.asked || !s.now.Before(s.reportAt) }
+// reportDue reports whether the server waits for a status or may soon miss it, or is to
+// be asked for its clock.
+func (s *stream) reportDue() bool { return s.asked || !s.now.Before(s.reportAt) || s.clockDue() }
+
+// clockDue reports whether the sink waits for what the server's clock shows by now.
+func (s *stream) clockDue() bool {
+	wake := s.clock.wakeAt()
+	return !s.open && !wake.IsZero() && !s.now.Before(wake)
+}
 
 // report confirms what is durable.
 func (s *stream) report() error {
@@ -212,19 +218,23 @@ func (s *stream) report() error {
 	if err := s.conn.Conn().SetWriteDeadline(s.now.Add(s.patience)); err != nil {
 		return fmt.Errorf("set a deadline: %w", err)
 	}
-	flushed := pglogrepl.LSN(s.at.durable)
+	confirmed, askClock := s.confirmable(), s.clockDue()
+	flushed := pglogrepl.LSN(s.at.theirs(confirmed))
 	err := pglogrepl.SendStandbyStatusUpdate(context.Background(), s.conn.PgConn, pglogrepl.StandbyStatusUpdate{
 		// All three, always: a flush position of zero would become the write position.
 		WALWritePosition: flushed, WALFlushPosition: flushed, WALApplyPosition: flushed,
 		ClientTime:     s.now,
-		ReplyRequested: s.now.Sub(s.conn.in.heard) >= s.reportEvery/2, // is anybody there?
+		ReplyRequested: askClock || s.now.Sub(s.conn.in.heard) >= s.reportEvery/2, // is anybody there?
 	})
 	if err != nil {
-		return fmt.Errorf("confirm %v: %w", s.at.durable, err)
+		return fmt.Errorf("confirm %v: %w", s.at.theirs(confirmed), err)
+	}
+	if askClock {
+		s.clock.asked = s.now
 	}
 	s.asked = false
 	s.reportAt = s.now.Add(s.reportEvery)
-	raise(&s.board.confirmed, s.at.durable)
+	raise(&s.board.confirmed, confirmed)
 	return nil
 }
 

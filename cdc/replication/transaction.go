@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +13,8 @@ import (
 // transaction is the one that is being read.
 type transaction struct {
 	decoder *pgoutput.Decoder
-	changed func(*cdc.Table) // is told of every table that the log describes anew
+	changed func(*cdc.Table)  // is told of every table that the log describes anew
+	names   map[uint32]string // of the tables that the sink has, by oid
 
 	tx     cdc.Tx // what the sink sees; used again for the next one
 	open   bool
@@ -36,11 +38,11 @@ func (s *stream) begin() (bool, error) {
 	case *pgoutput.Begin:
 		s.open = true
 		s.first, s.failed, s.truncated = nil, nil, nil
-		s.tx.XID, s.tx.Commit, s.tx.CommitTime = m.XID, m.FinalLSN, m.CommitTime
+		s.tx.XID, s.tx.Commit, s.tx.CommitTime = m.XID, s.at.ours(serverLSN(m.FinalLSN)), m.CommitTime
 		s.tx.End, s.tx.More = 0, false
 		return true, nil
 	case *pgoutput.Relation:
-		s.describe(m)
+		return false, s.describe(m)
 	case *pgoutput.Type, *pgoutput.Origin, *pgoutput.LogicalMessage:
 	default:
 		return false, &protocolError{fmt.Errorf("%T outside of any transaction", m)}
@@ -112,13 +114,11 @@ func (s *stream) change(ctx context.Context) (*cdc.Change, error) {
 		case *pgoutput.Truncate:
 			s.truncated = m.Tables
 		case *pgoutput.Relation:
-			s.describe(m)
-		case *pgoutput.Commit:
-			if m.CommitLSN != s.tx.Commit || m.EndLSN <= m.CommitLSN {
-				return nil, &protocolError{fmt.Errorf("the transaction at %v ends with a commit at %v, ending at %v", s.tx.Commit, m.CommitLSN, m.EndLSN)}
+			if err := s.describe(m); err != nil {
+				return nil, err
 			}
-			s.open, s.tx.End, s.tx.More = false, m.EndLSN, s.conn.more()
-			return nil, nil
+		case *pgoutput.Commit:
+			return nil, s.commit(m)
 		case *pgoutput.Type, *pgoutput.Origin, *pgoutput.LogicalMessage:
 		default:
 			return nil, &protocolError{fmt.Errorf("%T inside a transaction", m)}
@@ -135,10 +135,25 @@ func (s *stream) ours(t *cdc.Table) bool {
 	return s.counter != nil
 }
 
-func (s *stream) describe(m *pgoutput.Relation) {
-	if m.Changed && s.ours(m.Table) {
+func (s *stream) commit(m *pgoutput.Commit) error {
+	if s.at.ours(serverLSN(m.CommitLSN)) != s.tx.Commit || m.EndLSN <= m.CommitLSN {
+		return &protocolError{fmt.Errorf("the transaction at %v ends with a commit at %v, ending at %v", s.at.theirs(s.tx.Commit), m.CommitLSN, m.EndLSN)}
+	}
+	s.open, s.tx.End, s.tx.More = false, s.at.ours(serverLSN(m.EndLSN)), s.conn.more()
+	return nil
+}
+
+// describe stops before the rows of a table that is not the one that the sink has,
+// although it has its name, and before those of one that has it no more.
+func (s *stream) describe(m *pgoutput.Relation) error {
+	ours, name := s.ours(m.Table), m.Table.Schema+"."+m.Table.Name
+	if have := s.names[m.Table.OID]; have != name && (ours || have != "") {
+		return &loss{TablesReplaced, "table " + cmp.Or(have, name) + " was made anew, or had another name for a while"}
+	}
+	if m.Changed && ours {
 		s.changed(m.Table)
 	}
+	return nil
 }
 
 // message reads the next message of the open transaction. The server is answered on

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/schoolbell/schoolbell/cdc"
 )
 
 // Watch looks at the slot and at the health of the publication and its tables, from a
@@ -52,6 +54,9 @@ func (r *Reader) Watch(ctx context.Context) error {
 
 // look takes one look.
 func (r *Reader) look(ctx context.Context, c *conn, health bool) error {
+	r.board.mu.Lock()
+	attached, offset := r.lineage, r.board.offset
+	r.board.mu.Unlock()
 	slot, err := readSlot(ctx, c, r.cfg.Slot)
 	if err != nil {
 		return err
@@ -60,49 +65,52 @@ func (r *Reader) look(ctx context.Context, c *conn, health bool) error {
 	if err != nil {
 		return fmt.Errorf("ask for the end of the log: %w", err)
 	}
-	raise(&r.board.serverEnd, end[0].lsn(0))
+	is, err := readLineage(ctx, c, r.cfg)
+	if err != nil {
+		return err
+	}
 	held, err := readHeld(ctx, c, r.cfg.Slot, r.Status().Slot.Held)
 	if err != nil {
 		return err
 	}
 	held.warn(r)
-
-	r.board.mu.Lock()
-	attached := r.tables
-	r.board.slot = SlotStatus{Seen: time.Now(), SafeBytes: -1}
-	if slot != nil {
-		r.board.slot = SlotStatus{time.Now(), slot.held, slot.walStatus, slot.safe, slot.activePID, held}
-	}
-	r.board.mu.Unlock()
-	if attached == nil || !health {
-		return nil // before the first start there is nothing to lose
+	r.saw(slot, held, cdc.LSN(end[0].lsn(0)), offset)
+	replaced := attached != "" && is.text != attached
+	if !replaced && !health {
+		return nil
 	}
 	_, found, err := checkTables(ctx, c, r.cfg)
 	if err != nil {
 		return err
 	}
-	now, err := readTables(ctx, c, r.cfg.Tables, "")
-	if err != nil {
-		return err
-	}
-	wrong := errors.Join(problems(found), replaced(attached, now))
+	wrong := problems(found)
 	r.board.mu.Lock()
+	defer r.board.mu.Unlock()
 	r.board.watched = wrong
-	r.board.mu.Unlock()
+	// While something is missing the stream may go on. When all is there again, changes
+	// have been missed meanwhile, or are of other tables.
+	if replaced && wrong == nil && r.lineage == attached {
+		r.interrupt(errors.New("the publication or a table was made anew"))
+	}
 	return nil
 }
 
-// replaced finds tables that were dropped and made again: what we remember of their
-// rows belongs to those that are gone.
-func replaced(attached, now []*table) error {
-	var errs []error
-	for i, t := range attached {
-		if now[i].oid != 0 && now[i].oid != t.oid {
-			errs = append(errs, &SetupError{
-				Setting: "table " + t.String(), Got: "another one than at our start: it was dropped and made again", Want: "the same",
-				Fix: "stop schoolbell, remove its data directory, drop the slot and start afresh",
-			})
-		}
+// saw notes what the slot costs, and how far the log reaches as it was counted then.
+func (r *Reader) saw(slot *slot, held Held, end, offset cdc.LSN) {
+	r.board.mu.Lock()
+	defer r.board.mu.Unlock()
+	if r.board.offset == offset {
+		raise(&r.board.serverEnd, end+offset)
 	}
-	return errors.Join(errs...)
+	r.board.slot = SlotStatus{Seen: time.Now(), SafeBytes: -1}
+	if slot != nil {
+		r.board.slot = SlotStatus{time.Now(), slot.held, slot.walStatus, slot.safe, slot.activePID, held}
+	}
+}
+
+// watched says which lineage the stream has that begins now, and how to end it.
+func (r *Reader) watched(lineage string, interrupt context.CancelCauseFunc) {
+	r.board.mu.Lock()
+	defer r.board.mu.Unlock()
+	r.lineage, r.interrupt = lineage, interrupt
 }

@@ -12,42 +12,61 @@ import (
 	"github.com/schoolbell/schoolbell/cdc"
 )
 
-// firstStart makes the slot and gives the sink the database as it was at that moment.
-// c must not be used between the two: its next command ends the snapshot.
-func (r *Reader) firstStart(ctx context.Context, c *conn, source cdc.Source, old *slot, sink Sink) error {
-	if err := r.clear(ctx, c, old); err != nil {
+// fill makes the slot and gives the sink the database as it was at that moment: at a
+// first start, and when the log does not continue. c must not be used between the two:
+// its next command ends the snapshot.
+func (r *Reader) fill(ctx context.Context, c *conn, now cdc.Source, old *slot, lost *loss, sink Sink) error {
+	if lost != nil {
+		r.staying = true
+	}
+	if err := r.clear(ctx, c, old, lost); err != nil {
 		return err
 	}
-	if r.cfg.Claim != nil {
-		if err := r.cfg.Claim(time.Now()); err != nil {
-			return &sinkError{fmt.Errorf("begin a first start: %w", err)}
-		}
+	if err := r.claim(time.Now(), lost); err != nil {
+		return err
 	}
-	r.board.set(MakingSlot, "making the slot, which waits for the transactions that run now")
-	at, snapshot, err := r.makeSlot(ctx, c)
+	why, doing := "", "reading the tables for the first time"
+	if lost != nil {
+		why, doing = string(lost.reason), "reading the tables again: "+lost.why
+		r.log.Warn("the log does not continue: reading the tables again", "reason", lost.why)
+	}
+	r.board.set(MakingSlot, doing+"; making the slot waits for the transactions that run now")
+	at, name, err := r.makeSlot(ctx, c)
 	if err != nil {
 		return err
 	}
-	r.ours = true
+	r.ours, r.claimed = true, false
 	r.log.Info("made the slot", "lsn", at)
-	r.board.set(Snapshotting, "reading the tables for the first time")
-	if err := r.snapshot(ctx, snapshot, source, at, sink); err != nil {
+	r.board.set(Snapshotting, doing)
+	now.Offset = offsetFor(at, r.at.offset, r.at.handed)
+	snap := &cdc.Snapshot{Source: now, At: cdc.LSN(at) + now.Offset, Reason: why}
+	tables, err := r.snapshot(ctx, name, snap, sink)
+	if err != nil {
 		// The snapshot is gone, and with it the use of the slot.
 		return errors.Join(err, r.dropSlot(ctx, c))
 	}
-	r.source, r.at = source, positions{handed: at, durable: at}
-	raise(&r.board.applied, at)
-	raise(&r.board.confirmed, at)
-	r.board.finish(true)
+	r.filled(snap, tables)
 	if _, err := c.query(ctx, "SET lock_timeout = 0"); err != nil {
 		return fmt.Errorf("prepare the connection: %w", err)
 	}
 	return nil
 }
 
-// clear makes room for the slot: one that an interrupted first start left behind is
-// dropped, any other is not ours to touch.
-func (r *Reader) clear(ctx context.Context, c *conn, old *slot) error {
+// filled notes that the sink has the snapshot.
+func (r *Reader) filled(snap *cdc.Snapshot, tables map[uint32]string) {
+	r.source, r.tables, r.lost, r.stale = snap.Source, tables, nil, nil
+	r.at = positions{offset: snap.Source.Offset, handed: snap.At, durable: snap.At}
+	r.board.renumber(snap.Source.Offset, snap.At)
+	r.board.finish(true)
+}
+
+// clear makes room for the slot. The one that the sink's positions are of is of no more
+// use, and one that an interrupted start left behind never was: they are dropped, so
+// that they hold no log while we may have to wait. Any other is not ours to touch.
+func (r *Reader) clear(ctx context.Context, c *conn, old *slot, lost *loss) error {
+	if lost != nil && r.lost == nil {
+		r.lost = lost // from here on there is no going back
+	}
 	if old == nil {
 		return nil
 	}
@@ -57,16 +76,16 @@ func (r *Reader) clear(ctx context.Context, c *conn, old *slot) error {
 	if old.plugin != "pgoutput" || !old.here {
 		return problems(old.check(c, r.cfg.Slot))
 	}
-	if !r.ours {
+	if !r.ours && r.source.Slot != r.cfg.Slot {
 		return old.foreign(r.cfg.Slot)
 	}
-	r.log.Info("dropping the slot of a first start that was interrupted")
+	r.log.Info("dropping a slot that is of no more use", "lsn", old.confirmed)
 	return r.dropSlot(ctx, c)
 }
 
 // makeSlot answers the position at which the log begins for us and the name of the
 // snapshot that shows the database as it was there.
-func (r *Reader) makeSlot(ctx context.Context, c *conn) (cdc.LSN, string, error) {
+func (r *Reader) makeSlot(ctx context.Context, c *conn) (serverLSN, string, error) {
 	// It waits for every transaction that runs; statement_timeout does not end that.
 	if _, err := c.query(ctx, "SET lock_timeout = "+millis(r.cfg.LockTimeout)); err != nil {
 		return 0, "", fmt.Errorf("prepare to make the slot: %w", err)
@@ -96,7 +115,7 @@ func (r *Reader) makeSlot(ctx context.Context, c *conn) (cdc.LSN, string, error)
 		return 0, "", fmt.Errorf("make the slot: %w", err)
 	}
 	at, err := cdc.ParseLSN(made.ConsistentPoint)
-	return at, made.SnapshotName, err
+	return serverLSN(at), made.SnapshotName, err
 }
 
 func millis(d time.Duration) string { return fmt.Sprint(d.Milliseconds()) }
@@ -106,7 +125,7 @@ func (r *Reader) dropSlot(ctx context.Context, c *conn) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	if err := pglogrepl.DropReplicationSlot(ctx, c.PgConn, r.cfg.Slot, pglogrepl.DropReplicationSlotOptions{}); err != nil {
-		return fmt.Errorf("drop the slot of the first start that failed: %w", err)
+		return fmt.Errorf("drop the slot: %w", err)
 	}
 	return nil
 }
