@@ -18,7 +18,15 @@ func replicationStates() []string {
 }
 
 func reconnectCauses() []string {
-	return []string{"server_gone", "server_shutdown", "terminated", "slot_in_use", "setup", "protocol", "sink"}
+	return []string{"server_gone", "server_shutdown", "terminated", "slot_in_use", "setup", "protocol", "sink", "log_lost"}
+}
+
+// resnapshotReasons are why the log could not be followed on.
+func resnapshotReasons() []string {
+	return []string{
+		"slot_missing", "slot_invalidated", "slot_ahead", "server_restored", "other_server",
+		"tables_replaced", "log_unreadable", "profile_changed",
+	}
 }
 
 // walStatuses are pg_replication_slots.wal_status.

@@ -135,6 +135,7 @@ func TestThePageShowsWhatWasToldAndWhatTheSourcesSay(t *testing.T) {
 		`schoolbell_replication_rows_total{op="delete",table="public.accounts_user"} 2`,
 		`schoolbell_replication_rows_total{op="truncate",table="public.accounts_user"} 3`,
 		`schoolbell_replication_reconnects_total{cause="server_gone"} 2`,
+		`schoolbell_resnapshots_total{reason="slot_missing"} 2`,
 		`schoolbell_slot_active 1`,
 		`schoolbell_slot_held_bytes 1.6777216e+07`,
 		`schoolbell_slot_safe_bytes 1e+09`,
@@ -273,8 +274,9 @@ func busy() *metrics.Metrics {
 			return metrics.Replication{
 				State: "streaming", CaughtUp: true, Problem: true,
 				LagBytes: 4096, Lag: 250 * time.Millisecond, Transactions: 12,
-				Rows:       []metrics.TableRows{{Table: "public.accounts_user", Inserts: 1, Updates: 5, Deletes: 2, Truncates: 3}},
-				Reconnects: map[string]int64{"server_gone": 2},
+				Rows:        []metrics.TableRows{{Table: "public.accounts_user", Inserts: 1, Updates: 5, Deletes: 2, Truncates: 3}},
+				Reconnects:  map[string]int64{"server_gone": 2},
+				Resnapshots: map[string]int64{"slot_missing": 2},
 			}
 		},
 		Slot: func() metrics.Slot {

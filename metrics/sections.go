@@ -43,6 +43,8 @@ func replicationSection(source func() Replication, tables []string) prometheus.C
 			[]string{"table", "op"}, func(r S, emit func(float64, ...string)) { emitRows(r.Rows, tables, emit) }),
 		countersBy("replication_reconnects_total", "Times the stream was lost, or could not be taken up, by the cause.",
 			"cause", reconnectCauses(), func(r S) map[string]int64 { return r.Reconnects }),
+		countersBy("resnapshots_total", "Times the tables were begun to be read again because the log did not continue, by the reason.",
+			"reason", resnapshotReasons(), func(r S) map[string]int64 { return r.Resnapshots }),
 	}}
 }
 

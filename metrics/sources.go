@@ -25,6 +25,7 @@ type Replication struct {
 	Transactions int64
 	Rows         []TableRows
 	Reconnects   map[string]int64 // by cause
+	Resnapshots  map[string]int64 // by reason
 }
 
 // TableRows counts the row changes of one table, named as in Info.Tables.

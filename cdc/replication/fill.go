@@ -19,7 +19,7 @@ func (r *Reader) fill(ctx context.Context, c *conn, now cdc.Source, old *slot, l
 	if lost != nil {
 		r.staying = true
 	}
-	if err := r.clear(ctx, c, old, lost); err != nil {
+	if err := r.clear(ctx, c, now, old, lost); err != nil {
 		return err
 	}
 	if err := r.claim(time.Now(), lost); err != nil {
@@ -63,7 +63,7 @@ func (r *Reader) filled(snap *cdc.Snapshot, tables map[uint32]string) {
 // clear makes room for the slot. The one that the sink's positions are of is of no more
 // use, and one that an interrupted start left behind never was: they are dropped, so
 // that they hold no log while we may have to wait. Any other is not ours to touch.
-func (r *Reader) clear(ctx context.Context, c *conn, old *slot, lost *loss) error {
+func (r *Reader) clear(ctx context.Context, c *conn, now cdc.Source, old *slot, lost *loss) error {
 	if lost != nil && r.lost == nil {
 		r.lost = lost // from here on there is no going back
 	}
@@ -73,7 +73,9 @@ func (r *Reader) clear(ctx context.Context, c *conn, old *slot, lost *loss) erro
 	if old.activePID != 0 {
 		return old.inUse(r.cfg.Slot)
 	}
-	if old.plugin != "pgoutput" || !old.here {
+	// Where the database was replaced by another of the same server, ours is in the old one.
+	left := now.System == r.source.System && old.database == r.source.Database
+	if old.plugin != "pgoutput" || !old.here && !left {
 		return problems(old.check(c, r.cfg.Slot))
 	}
 	if !r.ours && r.source.Slot != r.cfg.Slot {

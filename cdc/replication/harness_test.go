@@ -321,6 +321,13 @@ func (s *sink) checkpoint() cdc.Checkpoint {
 	return s.saved.from
 }
 
+// snapshots is how many it was given.
+func (s *sink) snapshots() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.resets
+}
+
 // table is what the sink has of a table.
 func (s *sink) table(spec cdc.TableSpec) map[string]string {
 	s.mu.Lock()
@@ -349,6 +356,20 @@ func (s *school) run(t *testing.T, sink replication.Sink, from cdc.Checkpoint) (
 	})
 	t.Cleanup(func() { require.NoError(t, stop()) })
 	return r, stop
+}
+
+// watch lets the reader look at the server until what it answers is called.
+func (s *school) watch(t *testing.T, r *replication.Reader) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- r.Watch(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		require.NoError(t, <-ended)
+	})
+	t.Cleanup(stop)
+	return stop
 }
 
 func streaming(r *replication.Reader) func() bool {

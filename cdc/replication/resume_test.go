@@ -16,83 +16,59 @@ import (
 	"github.com/schoolbell/schoolbell/cdc/replication"
 )
 
-func TestALogThatDoesNotContinueWhereTheSinkStandsIsRefused(t *testing.T) {
+func TestAnotherServerIsRefusedUnlessItIsToBeAdopted(t *testing.T) {
 	s := newSchool(t)
-	k := newSink()
-	r, stop := s.run(t, k, cdc.Checkpoint{})
-	until(t, "the stream", streaming(r))
-	s.agree(t, k)
-	require.NoError(t, stop())
+	k := s.followed(t)
 	good := k.checkpoint()
-	afresh := "stop schoolbell, remove its data directory, run SELECT pg_drop_replication_slot('" + s.cfg.Slot + "') and start afresh; events in between are not delivered"
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // what should be refused may be accepted
-	defer cancel()
+	const compared = "start once with --adopt: the tables are then compared with what we have, and what happened in between is delivered"
 	for _, c := range []struct {
 		name, want string
 		change     func(*cdc.Checkpoint)
 	}{
-		{"another server", "server is another one (system identifier " + good.Source.System + "), want the one our data directory belongs to (7); fix: correct the database URL, or, if the server was replaced, " + afresh,
-			func(c *cdc.Checkpoint) { c.Source.System = "7" }},
-		{"another database", `database is "` + good.Source.Database + `", want "x", which our data directory belongs to; fix: correct the database URL, or ` + afresh,
-			func(c *cdc.Checkpoint) { c.Source.Database = "x" }},
-		{"another slot", `slot name is "` + s.cfg.Slot + `", want "x", which our data directory belongs to; fix: configure slot x, or ` + afresh,
-			func(c *cdc.Checkpoint) { c.Source.Slot = "x" }},
-		{"another timeline", "server's timeline is 1, want 9: the server was restored or failed over; fix: " + afresh,
-			func(c *cdc.Checkpoint) { c.Source.Timeline = 9 }},
-		{"a log that ends before", ", want at least FF/0, which we have read: the server was restored from a backup; fix: " + afresh,
-			func(c *cdc.Checkpoint) { c.Applied = 0xff << 32 }},
-		{"an old data directory", "replication slot " + s.cfg.Slot + " is confirmed up to " + good.Applied.String() + ", want at most 0/1, up to which our data directory goes: somebody else read the slot, or the directory was restored from a backup; fix: " + afresh,
-			func(c *cdc.Checkpoint) { c.Applied = 1 }},
+		{
+			"another server", "server is another one (system identifier " + good.Source.System + "), want the one our data directory belongs to (7); fix: correct the database URL, or, if the server was replaced, " + compared,
+			func(c *cdc.Checkpoint) { c.Source.System = "7" },
+		},
+		{
+			"another database", `database is "` + good.Source.Database + `", want "x", which our data directory belongs to; fix: correct the database URL, or, if the database was replaced, ` + compared,
+			func(c *cdc.Checkpoint) { c.Source.Database = "x" },
+		},
 	} {
 		from := good
 		c.change(&from)
-		err := replication.New(s.cfg).Run(ctx, k, from)
-		var setup *replication.SetupError
-		require.ErrorAs(t, err, &setup, c.name)
-		require.Contains(t, err.Error(), c.want, c.name)
+		s.cfg.Adopt = false
+		err := replication.New(s.cfg).Run(t.Context(), k, from)
+		require.ErrorAs(t, err, new(*replication.SetupError), c.name)
+		require.EqualError(t, err, c.want, c.name)
+		s.cfg.Adopt = true
+		before := k.resets
+		r, stop := s.run(t, k, from)
+		s.recovered(t, r, k, before, replication.OtherServer)
+		require.NoError(t, stop())
 	}
-	s.dropSlot(t)
-	require.EqualError(t, replication.New(s.cfg).Run(ctx, k, good), "replication slot "+s.cfg.Slot+" is missing, want kept: our data directory follows it; "+
-		"fix: stop schoolbell, remove its data directory and start afresh; events in between are not delivered")
-	s.exec(t, "SELECT pg_create_logical_replication_slot($1, 'test_decoding')", s.cfg.Slot)
-	require.ErrorContains(t, replication.New(s.cfg).Run(ctx, k, cdc.Checkpoint{}), `plugin of replication slot `+s.cfg.Slot+` is "test_decoding", want "pgoutput"; fix: the slot is somebody else's`)
 }
 
-// The server reads the log with the catalogue of its moment.
-func TestALogWrittenWithoutItsPublicationIsExplained(t *testing.T) {
+func TestASlotOfAnotherKindIsNotOurs(t *testing.T) {
 	s := newSchool(t)
-	k := newSink()
-	r, stop := s.run(t, k, cdc.Checkpoint{})
-	until(t, "the stream", streaming(r))
-	s.agree(t, k)
-	s.exec(t, "DROP PUBLICATION schoolbell")
-	require.NoError(t, replication.Init(t.Context(), s.cfg))
-	s.agree(t, k)
-	require.Empty(t, r.Status().Reason, "nothing was committed in between, so nothing is lost")
-
-	s.exec(t, "DROP PUBLICATION schoolbell")
-	s.exec(t, "INSERT INTO elsewhere (filler) VALUES ('any row of the database will do')")
-	require.NoError(t, replication.Init(t.Context(), s.cfg))
-	require.Empty(t, s.wrong(t), "the catalogue of now is as it should be")
-	explained := func(r *replication.Reader) func() bool {
-		return func() bool {
-			status := r.Status()
-			return status.State == replication.Waiting && status.Reconnects[replication.Setup] > 1 &&
-				strings.HasPrefix(status.Reason, "log after "+k.checkpoint().Applied.String()+" is not readable (")
-		}
-	}
-	until(t, "the explanation", explained(r))
-	require.Regexp(t, `^log after [0-9A-F]+/[0-9A-F]+ is not readable \(publication "schoolbell" does not exist\): it was written while the publication was missing, want all of it written while there was one; `+
-		`fix: stop schoolbell, remove its data directory, run SELECT pg_drop_replication_slot\('`+s.cfg.Slot+`'\) and start afresh; events in between are not delivered$`, r.Status().Reason)
-	require.NoError(t, stop())
-	r, stop = s.run(t, k, k.checkpoint())
-	until(t, "the same after a restart", explained(r))
-	require.NoError(t, stop())
-
+	k := s.followed(t)
 	s.dropSlot(t)
-	k = newSink()
-	s.run(t, k, cdc.Checkpoint{})
-	s.agree(t, k) // the remedy is one
+	s.exec(t, "SELECT pg_create_logical_replication_slot($1, 'test_decoding')", s.cfg.Slot)
+	for _, from := range []cdc.Checkpoint{{}, k.checkpoint()} {
+		r := replication.New(s.cfg)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- r.Run(ctx, k, from) }()
+		const want = `is "test_decoding", want "pgoutput"; fix: the slot is somebody else's: choose another slot name in the configuration`
+		select {
+		case err := <-ended:
+			require.ErrorContains(t, err, want)
+		case <-time.After(30 * time.Second):
+			require.Contains(t, r.Status().Reason, want)
+		}
+		cancel()
+	}
+	require.Equal(t, 1, k.resets)
+	require.Equal(t, "test_decoding", ask[string](t, s.Conn, "SELECT plugin::text FROM pg_replication_slots WHERE slot_name = $1", s.cfg.Slot))
 }
 
 func TestASlotInUseIsWaitedFor(t *testing.T) {
@@ -193,9 +169,7 @@ func TestWatchSeesTheSlotAndWhatAnUpgradeOfTheLMSBreaks(t *testing.T) {
 	s.cfg.WatchSlot, s.cfg.WatchHealth = 20*time.Millisecond, 20*time.Millisecond
 	k := newSink()
 	r, _ := s.run(t, k, cdc.Checkpoint{})
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- r.Watch(ctx) }()
+	stopWatching := s.watch(t, r)
 	until(t, "the stream", streaming(r))
 	until(t, "the slot", func() bool {
 		slot := r.Status().Slot
@@ -215,9 +189,7 @@ func TestWatchSeesTheSlotAndWhatAnUpgradeOfTheLMSBreaks(t *testing.T) {
 		return h != nil && strings.Contains(h.Error(), "without table public.work")
 	})
 	require.ErrorAs(t, r.Status().Health, new(*replication.SetupError))
-	until(t, "it is another one", func() bool { return strings.Contains(fmt.Sprint(r.Status().Health), "it was dropped and made again") })
-	cancel()
-	require.NoError(t, <-ended)
+	stopWatching()
 }
 
 func TestAnAddedColumnChangesNothing(t *testing.T) {

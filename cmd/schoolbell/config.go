@@ -45,6 +45,8 @@ type Config struct {
 	MaxSessions          int `key:"max_sessions" env:"SCHOOLBELL_MAX_SESSIONS" default:"20000" min:"1" unit:"number" help:"Dashboards that may be connected at once."`
 	MaxSessionsPerPerson int `key:"max_sessions_per_person" env:"SCHOOLBELL_MAX_SESSIONS_PER_PERSON" default:"20" min:"1" unit:"number" help:"Dashboards of one person that may be connected at once."`
 
+	SnapshotsPerHour int `key:"snapshots_per_hour" env:"SCHOOLBELL_SNAPSHOTS_PER_HOUR" default:"3" min:"1" unit:"number" help:"Snapshots of the tables that may be begun within an hour; when the log breaks off more often than that, the gateway waits, says why, and serves the history."`
+
 	LogLevel  string `key:"log_level" env:"SCHOOLBELL_LOG_LEVEL" default:"info" oneof:"debug info warn error" unit:"level" help:"The least that is logged: debug, info, warn or error."`
 	LogFormat string `key:"log_format" env:"SCHOOLBELL_LOG_FORMAT" default:"auto" oneof:"auto text json" unit:"format" help:"text, json, or auto: text on a terminal, json elsewhere."`
 }

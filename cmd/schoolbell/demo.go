@@ -102,7 +102,7 @@ func demo(ctx context.Context, cfg Config, o demoOptions, out io.Writer, listenG
 	}
 	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
 
-	g, err := openGateway(ctx, cfg, log)
+	g, err := openGateway(ctx, cfg, false, log)
 	if err != nil {
 		return ended(ctx, err)
 	}

@@ -51,7 +51,10 @@ const lateAfter = 30 * time.Second
 
 // openGateway joins the steps and takes the two addresses. Nothing runs yet; close
 // ends it.
-func openGateway(ctx context.Context, cfg Config, log *slog.Logger) (g *gateway, err error) {
+//
+// adopt allows to go on with another server than the one that the store's positions are
+// of.
+func openGateway(ctx context.Context, cfg Config, adopt bool, log *slog.Logger) (g *gateway, err error) {
 	g = &gateway{cfg: cfg, log: log, filled: make(chan struct{}), fatal: make(chan error, 1)}
 	defer func() {
 		if err != nil {
@@ -82,9 +85,7 @@ func openGateway(ctx context.Context, cfg Config, log *slog.Logger) (g *gateway,
 	}
 	g.tokens = auth.NewTokens(g.pool, auth.TokenTable(tokens))
 	at, begun := g.store.Checkpoint()
-	rc := replicationConfig(cfg, g.profile, log)
-	rc.Interrupted, rc.Claim = begun && !at.Complete, func(began time.Time) error { return g.failed(g.projection.Claim(began)) }
-	g.reader = replication.New(rc)
+	g.reader = replication.New(g.following(at, begun, adopt))
 	g.router = router.New(g.store, router.Config{
 		Queue: cfg.Queue, BulkLimit: cfg.BulkLimit, Log: log,
 		End:      func() cdc.LSN { return g.reader.Status().ServerEnd },
@@ -119,6 +120,16 @@ func replicationConfig(cfg Config, p *profile.Profile, log *slog.Logger) replica
 			return missing.Nearest, missing.Fix
 		},
 	}
+}
+
+// following is replicationConfig, and what only who follows the log has to say: from
+// where, and what of it has to be remembered.
+func (g *gateway) following(at shadow.Checkpoint, begun, adopt bool) replication.Config {
+	rc := replicationConfig(g.cfg, g.profile, g.log)
+	rc.Interrupted, rc.Begun = begun && !at.Complete, at.Begun
+	rc.Claim = func(began time.Time) error { return g.failed(g.projection.Claim(began)) }
+	rc.Adopt, rc.SnapshotsPerHour = adopt, g.cfg.SnapshotsPerHour
+	return rc
 }
 
 // listen takes an address at once, so that one in use is found before anything

@@ -39,6 +39,9 @@ func TestTheMetricsKnowTheWordsOfEveryStep(t *testing.T) {
 	for _, cause := range replication.Causes {
 		require.Contains(t, values("schoolbell_replication_reconnects_total"), string(cause))
 	}
+	for _, reason := range replication.Reasons {
+		require.Contains(t, values("schoolbell_resnapshots_total"), string(reason))
+	}
 	for _, reason := range []router.GapReason{router.Retention, router.Bulk, router.HistoryLost} {
 		require.Contains(t, values("schoolbell_router_gaps_total"), string(reason))
 	}

@@ -10,31 +10,42 @@ import (
 )
 
 func newServeCmd() *cobra.Command {
+	adopt := false
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Follow the database's log and serve dashboards",
 		Long: `Follow the log of the LMS's database and serve dashboards.
 
 The first start reads a snapshot of the profile's tables; every later one goes on
-where the data directory ends. serve changes nothing in the database: init, or a
-DBA with the output of init --print, makes the publication first.`,
+where the data directory ends. Where the log does not continue there (the slot was
+dropped or given up, the server restored, a table made anew) the tables are read
+again and compared with what we have: what happened in between is delivered late.
+serve changes nothing in the database: init, or a DBA with the output of
+init --print, makes the publication first.
+
+Another server, or another database, is refused: the URL may be a mistake. Where
+the server was replaced (by a major upgrade, or by dump and restore), start once
+with --adopt: the tables are compared as above. A slot of our name that is there
+already is dropped.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadConfig(cmd.Flags(), os.Environ(), "database")
 			if err != nil {
 				return err
 			}
-			return serve(cmd.Context(), cfg, newLogger(os.Stderr, cfg))
+			return serve(cmd.Context(), cfg, adopt, newLogger(os.Stderr, cfg))
 		},
 	}
 	addConfigFlags(cmd.Flags())
+	// No setting: in a file it would consent to every server to come.
+	cmd.Flags().BoolVar(&adopt, "adopt", false, "go on although the server or the database is another one than before")
 	return cmd
 }
 
 // serve runs a gateway until ctx ends.
-func serve(ctx context.Context, cfg Config, log *slog.Logger) error {
+func serve(ctx context.Context, cfg Config, adopt bool, log *slog.Logger) error {
 	log.Info("starting", "version", readBuild().Version, "profile", cfg.Profile, "data", cfg.Data, "slot", cfg.Slot, "publication", cfg.Publication)
-	g, err := openGateway(ctx, cfg, log)
+	g, err := openGateway(ctx, cfg, adopt, log)
 	if err != nil {
 		return err
 	}

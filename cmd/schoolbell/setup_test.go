@@ -280,14 +280,14 @@ func TestADataDirectoryOfAnotherDatabaseIsRefused(t *testing.T) {
 	p := other.serve("--data", s.data, "--slot", s.slot)
 	require.Equal(t, 1, p.wait(20*time.Second), p.text())
 	require.Equal(t, []string{`database is "` + database(other) + `", want "` + database(s) + `", which our data directory belongs to; ` +
-		`fix: correct the database URL, or stop schoolbell, remove its data directory, run SELECT pg_drop_replication_slot('` + s.slot + `') and start afresh; events in between are not delivered`}, said(p.text()))
+		`fix: correct the database URL, or, if the database was replaced, start once with --adopt: the tables are then compared with what we have, and what happened in between is delivered`}, said(p.text()))
 
 	// Another cluster.
 	other = siteAt(t, pgtest.Own(t, nil).URL("postgres"))
 	p = other.serve("--data", s.data, "--slot", s.slot)
 	require.Equal(t, 1, p.wait(20*time.Second), p.text())
 	require.Equal(t, []string{`server is another one (system identifier ` + system(other) + `), want the one our data directory belongs to (` + system(s) + `); ` +
-		`fix: correct the database URL, or, if the server was replaced, stop schoolbell, remove its data directory and start afresh; events in between are not delivered`}, said(p.text()))
+		`fix: correct the database URL, or, if the server was replaced, start once with --adopt: the tables are then compared with what we have, and what happened in between is delivered`}, said(p.text()))
 
 	// Nothing was harmed: where it belongs, it goes on.
 	s.serve()
