@@ -51,7 +51,7 @@ func TestDefaultsAreThoseOfTheReference(t *testing.T) {
 		Data: "schoolbell-data", Slot: "schoolbell", Publication: "schoolbell",
 		Heartbeat: 30 * time.Second, MetricsInterval: 10 * time.Second,
 		HistoryAge: 168 * time.Hour, HistorySize: 1e9, BulkLimit: 1000, Queue: 4096,
-		MaxSessions: 20000, MaxSessionsPerPerson: 20, LogLevel: "info", LogFormat: "auto",
+		MaxSessions: 20000, MaxSessionsPerPerson: 20, SnapshotsPerHour: 3, LogLevel: "info", LogFormat: "auto",
 	}, cfg)
 }
 

@@ -128,6 +128,7 @@ func (g *gateway) following(at shadow.Checkpoint, begun, adopt bool) replication
 	rc := replicationConfig(g.cfg, g.profile, g.log)
 	rc.Interrupted, rc.Begun = begun && !at.Complete, at.Begun
 	rc.Claim = func(began time.Time) error { return g.failed(g.projection.Claim(began)) }
+	rc.Moved, rc.Stale = func(to cdc.Source) error { return g.failed(g.projection.Moved(to)) }, g.projection.Stale()
 	rc.Adopt, rc.SnapshotsPerHour = adopt, g.cfg.SnapshotsPerHour
 	return rc
 }
