@@ -72,12 +72,14 @@ func (b *Batch) Append(e *cdc.Event) {
 }
 
 // DropHistory removes all events, those of this batch so far too, and declares
-// that from kept on nothing will be missing: for the first snapshot, and for one
-// whose positions cannot be compared with those before it.
+// that from kept on nothing will be missing, and that what lies before is lost: for
+// the first snapshot, and for one whose positions cannot be compared with those
+// before it.
 func (b *Batch) DropHistory(kept cdc.Position) {
 	b.note(b.b.DeleteRange([]byte{historyPrefix}, []byte{historyPrefix + 1}, nil))
 	b.buf = appendPosition(b.buf[:0], kept)
 	b.note(b.b.Set(keptKey(), b.buf, nil))
+	b.note(b.b.Set(lostKey(), b.buf, nil))
 	b.kept, b.dropped, b.last = kept, true, cdc.Position{}
 }
 
@@ -120,7 +122,7 @@ func (b *Batch) Commit() error {
 		s.checkpoint, s.has, s.covered = b.checkpoint, true, newest
 	}
 	if b.dropped {
-		s.kept = b.kept
+		s.kept, s.lost = b.kept, b.kept
 		s.drops++
 	}
 	return s.health()

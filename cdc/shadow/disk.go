@@ -21,10 +21,24 @@ type disk struct {
 	vfs.FS
 	dir    string
 	failed atomic.Pointer[error]
+	frozen chan struct{} // closed when failed is set
 }
 
-// fail freezes the disk; the first reason stays.
-func (d *disk) fail(err error) { d.failed.CompareAndSwap(nil, &err) }
+func newDisk(base vfs.FS, dir string) *disk {
+	return &disk{FS: base, dir: dir, frozen: make(chan struct{})}
+}
+
+// fail freezes the disk; the first reason stays. Damage is noted, because the next
+// start need not come across it.
+func (d *disk) fail(err error) {
+	if !d.failed.CompareAndSwap(nil, &err) {
+		return
+	}
+	if isDamage(err) {
+		noteDamage(d.FS, d.dir, err)
+	}
+	close(d.frozen)
+}
 
 // failure is why the disk is frozen, nil while it is not.
 func (d *disk) failure() error {

@@ -16,15 +16,20 @@
 //     are removed by Open.
 //   - Events sees one moment and never holds up a writer. An event it yields owns
 //     its memory.
-//   - Every event after Kept is there. Kept moves in the batch that removes.
+//   - Every event after Kept is there. Kept moves in the batch that removes. Of what
+//     is not there, Lost tells what was trimmed from what this history never had.
 //   - One process at a time. A second one is told which directory is in use.
 //   - A disk that is full or failing ends neither the process nor the data: from
 //     the first failed write on, nothing on the disk is touched any more, and
 //     Commit, Sync and the reads return one sentence with the remedy.
-//   - A directory that is damaged is refused, not repaired by guessing. What may be
-//     missing without a word is the end of the log below, which looks like one that
-//     a crash cut off: whoever reads the checkpoint must compare it with what was
-//     confirmed. Half a batch is never taken.
+//   - A directory that is damaged, or of another format, is refused with a LostError,
+//     not repaired by guessing. What may be missing without a word is the end of the
+//     log below, which looks like one that a crash cut off: whoever reads the
+//     checkpoint must compare it with what was confirmed. There is never a hole
+//     before what is there, and half a batch is never taken.
+//   - Damage that is found later ends the store, and the next Open knows of it.
+//   - Nothing is removed but by Trim and DropHistory: SetAside moves. A directory
+//     that may be somebody else's is not even moved.
 //   - Memory is bounded by Config, not by the size of the store. A Get into a
 //     large enough buffer does not allocate, but for 16 bytes per table that Pebble
 //     has to look into.
@@ -39,5 +44,8 @@
 //
 //	0x00 … 0xef   the projection's, as it likes
 //	0xfe          history: LSN, index (12 bytes, big endian) → event
-//	0xff          format, checkpoint, kept
+//	0xff          format, checkpoint, kept, lost
+//
+// Beside the key-value store's files lie SCHOOLBELL, which says whose directory it
+// is, and after damage DAMAGED, which says what was found.
 package shadow

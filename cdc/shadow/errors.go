@@ -43,16 +43,37 @@ func explain(dir string, err error) error {
 	case isSystem && !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("data directory %s cannot be read (%w); see the system's log for the disk, then start again", dir, err)
 	case strings.Contains(err.Error(), "unknown format major version"): // it has no type
-		return fmt.Errorf("data directory %s was written by a newer schoolbell (%w); run that version, or %s", dir, err, startOver)
+		return &LostError{dir: dir, what: "was written by a newer schoolbell", err: err, remedy: "run that version, or " + startOver}
 	}
 	return damaged(dir, err)
 }
 
+// A LostError says that what a data directory holds can be read no more, or not by
+// this version: the shadow and the history are lost. SetAside makes room for new
+// ones. A directory that may be somebody else's is never answered with it.
+type LostError struct {
+	dir, what string
+	err       error // nil where what says it all
+	remedy    string
+}
+
+// Error is one sentence with the remedy.
+func (e *LostError) Error() string {
+	cause := ""
+	if e.err != nil {
+		cause = " (" + e.err.Error() + ")"
+	}
+	return "data directory " + e.dir + " " + e.what + cause + "; " + e.remedy
+}
+
+// Unwrap is what was found.
+func (e *LostError) Unwrap() error { return e.err }
+
 // startOver is the remedy that always works.
-const startOver = "move the directory away and start again: it is rebuilt from a new snapshot, without the history"
+const startOver = "start with --rebuild: the directory is moved aside and a new one filled from a new snapshot, without the history"
 
 func damaged(dir string, err error) error {
-	return fmt.Errorf("data directory %s is damaged (%w); %s", dir, oneLine{err}, startOver)
+	return &LostError{dir: dir, what: "is damaged", err: oneLine{err}, remedy: startOver}
 }
 
 // oneLine is an error whose several lines stand in one.

@@ -40,10 +40,7 @@ func work(s *Store, batches int) (synced int, err error) {
 	value := make([]byte, 20_000)
 	for n := 1; n <= batches; n++ {
 		b.Reset()
-		b.Set(fmt.Appendf(nil, "key %d", n%50), value)
-		b.Set([]byte("n"), fmt.Append(nil, n))
-		b.Append(&cdc.Event{Position: cdc.Position{LSN: cdc.LSN(n), Index: 1}, Body: value})
-		b.SetCheckpoint(Checkpoint{Checkpoint: cdc.Checkpoint{Applied: cdc.LSN(n)}})
+		putWork(b, n, value)
 		if err := b.Commit(); err != nil {
 			return synced, err
 		}
@@ -55,6 +52,13 @@ func work(s *Store, batches int) (synced int, err error) {
 		}
 	}
 	return synced, nil
+}
+
+func putWork(b *Batch, n int, value []byte) {
+	b.Set(fmt.Appendf(nil, "key %d", n%50), value)
+	b.Set([]byte("n"), fmt.Append(nil, n))
+	b.Append(&cdc.Event{Position: cdc.Position{LSN: cdc.LSN(n), Index: 1}, Body: value})
+	b.SetCheckpoint(Checkpoint{Checkpoint: cdc.Checkpoint{Applied: cdc.LSN(n)}})
 }
 
 // requireWhole finds the batches 1 to n of work in s, and nothing of another.
@@ -125,7 +129,7 @@ func TestWhicheverWriteFailsNothingThatWasSyncedIsLost(t *testing.T) {
 
 func TestAFrozenDiskTouchesNothingMore(t *testing.T) {
 	mem := vfs.NewMem()
-	d := &disk{FS: mem}
+	d := newDisk(mem, "dir")
 	require.NoError(t, d.MkdirAll("dir", 0o700))
 	f, err := d.Create("dir/a", "")
 	require.NoError(t, err)

@@ -78,6 +78,14 @@ func (s *Store) Kept() cdc.Position {
 	return s.kept
 }
 
+// Lost is the position up to which what is not there was never removed by Trim:
+// this history begins after it. It is not After(Kept()).
+func (s *Store) Lost() cdc.Position {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lost
+}
+
 // Trim removes the oldest events: those that happened before olderThan, and as
 // many more as bring what the history takes on the disk down to maxBytes; a zero
 // of either asks for nothing. It answers how many it removed. Events that are

@@ -200,7 +200,7 @@ func TestTrimBySizeLeavesTheNewestThatFitAndConverges(t *testing.T) {
 	require.Less(t, again, left/4)
 }
 
-func TestDropHistoryForgetsAllEventsAndSetsKept(t *testing.T) {
+func TestDropHistoryForgetsAllEventsAndRemembersThatTheyAreLost(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	commit(t, s, func(b *shadow.Batch) {
@@ -216,6 +216,16 @@ func TestDropHistoryForgetsAllEventsAndSetsKept(t *testing.T) {
 	for range 2 {
 		require.Equal(t, []*cdc.Event{event(6, 1)}, events(t, s, at(0, 0), at(5000, 0)))
 		require.Equal(t, at(5, 0), s.Kept())
+		require.Equal(t, at(5, 0), s.Lost())
+		require.NoError(t, s.Close())
+		s = open(t, dir)
+	}
+	n, err := s.Trim(noon.Add(time.Hour), 0)
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	for range 2 {
+		require.Equal(t, at(6, 1), s.Kept())
+		require.Equal(t, at(5, 0), s.Lost(), "what Trim removed is not lost")
 		require.NoError(t, s.Close())
 		s = open(t, dir)
 	}

@@ -22,6 +22,7 @@ const format = 2
 func formatKey() []byte     { return []byte("\xffformat") }
 func checkpointKey() []byte { return []byte("\xffcheckpoint") }
 func keptKey() []byte       { return []byte("\xffkept") }
+func lostKey() []byte       { return []byte("\xfflost") }
 
 func checkKey(key []byte) error {
 	if len(key) == 0 {

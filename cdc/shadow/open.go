@@ -32,19 +32,35 @@ func open(dir string, cfg Config, base vfs.FS) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{dir: dir, lock: lock, disk: &disk{FS: base, dir: dir}}
-	s.db, err = pebble.Open(dir, options(cfg, s.disk, lock))
+	s := &Store{dir: dir, lock: lock, disk: newDisk(base, dir)}
+	if err := s.open(options(cfg, s.disk, lock)); err != nil {
+		return nil, ours(base, dir, err)
+	}
+	return s, nil
+}
+
+// open looks at the files before the key-value store does, which may remove some.
+func (s *Store) open(o *pebble.Options) (err error) {
+	if err = s.examine(); err == nil {
+		s.db, err = pebble.Open(s.dir, o)
+	}
 	if err != nil {
-		return nil, errors.Join(s.readError(err), lock.Close())
+		_ = s.lock.Close() // nothing of ours is under it
+		if first := s.health(); first != nil {
+			return first
+		}
+		return explain(s.dir, err)
 	}
 	if err = s.health(); err == nil {
 		err = s.load()
 	}
+	if err == nil {
+		err = s.sign()
+	}
 	if err != nil {
 		_ = s.Close() // nothing was written that anybody counts on
-		return nil, err
 	}
-	return s, nil
+	return err
 }
 
 func makeDir(dir string, base vfs.FS) error {
@@ -126,11 +142,16 @@ func (s *Store) load() error {
 			return damaged(s.dir, err)
 		}
 	}
-	if v, ok, err := s.meta(keptKey()); err != nil {
-		return err
-	} else if ok {
-		if s.kept, _, err = cutPosition(v); err != nil {
-			return damaged(s.dir, err)
+	for _, at := range []struct {
+		key      []byte
+		position *cdc.Position
+	}{{keptKey(), &s.kept}, {lostKey(), &s.lost}} {
+		if v, ok, err := s.meta(at.key); err != nil {
+			return err
+		} else if ok {
+			if *at.position, _, err = cutPosition(v); err != nil {
+				return damaged(s.dir, err)
+			}
 		}
 	}
 	s.covered = s.newest
@@ -149,8 +170,10 @@ func (s *Store) checkFormat() error {
 			return damaged(s.dir, errCutShort)
 		}
 		if got := binary.BigEndian.Uint32(v); got != format {
-			return fmt.Errorf("data directory %s has format %d, this schoolbell reads %d; run the version that wrote it, or %s",
-				s.dir, got, format, startOver)
+			return &LostError{
+				dir: s.dir, what: fmt.Sprintf("has format %d, this schoolbell reads %d", got, format),
+				remedy: "run the version that wrote it, or " + startOver,
+			}
 		}
 		return nil
 	}

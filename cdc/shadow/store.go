@@ -32,6 +32,7 @@ type Store struct {
 	newest     cdc.Position // of the history
 	covered    cdc.Position // newest by a checkpoint
 	kept       cdc.Position
+	lost       cdc.Position
 	drops      int // how often the history was dropped whole
 }
 
@@ -107,7 +108,7 @@ func (s *Store) walk(lower, upper []byte, visit func(key, value []byte) (more bo
 		}
 		more, err := visit(it.Key(), value)
 		if errors.Is(err, errCutShort) {
-			return damaged(s.dir, err)
+			return s.readError(err)
 		}
 		if err != nil || !more {
 			return err
@@ -172,6 +173,9 @@ func (s *Store) Close() error {
 // nil while all is well.
 func (s *Store) Failure() error { return s.health() }
 
+// Failed is closed as soon as there is a Failure, whoever ran into it.
+func (s *Store) Failed() <-chan struct{} { return s.disk.frozen }
+
 // enter admits a call unless the store is closed or has failed; leave the gate
 // after it.
 func (s *Store) enter() error {
@@ -193,12 +197,11 @@ func (s *Store) health() error {
 }
 
 // readError explains a failed read, which may be the consequence of a write that
-// failed before it.
+// failed before it. What is damaged at one place is trusted at no other: it is the
+// store's end.
 func (s *Store) readError(err error) error {
-	if first := s.health(); first != nil {
-		return first
-	}
-	return explain(s.dir, err)
+	s.disk.fail(err)
+	return s.health()
 }
 
 // gate counts the calls under way, for Close to wait for. A lock for reading would
