@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"strconv"
 	"sync"
@@ -22,35 +21,46 @@ type memory struct {
 	mu     sync.Mutex
 	events []*cdc.Event
 	kept   cdc.Position
+	lost   cdc.Position
 	broken error
 	during func() // called once, in the middle of a reading
 }
 
-func (m *memory) Events(after, upTo cdc.Position) iter.Seq2[*cdc.Event, error] {
-	return func(yield func(*cdc.Event, error) bool) {
-		m.mu.Lock()
-		events, broken, during := slices.Clone(m.events), m.broken, m.during
-		m.during = nil
-		m.mu.Unlock()
-		if during != nil {
-			during()
-		}
+func (m *memory) EventsOf(person cdc.ID, wasAdmin func(cdc.Position) bool, after, upTo cdc.Position, most int,
+	give func(*cdc.Event) bool,
+) (cdc.Position, error) {
+	m.mu.Lock()
+	events, broken, during := slices.Clone(m.events), m.broken, m.during
+	m.during = nil
+	m.mu.Unlock()
+	if during != nil {
+		during()
+	}
+	for _, e := range events {
 		if broken != nil {
-			yield(nil, broken)
-			return
+			return after, broken
 		}
-		for _, e := range events {
-			if e.Position.After(after) && !e.Position.After(upTo) && !yield(e, nil) {
-				return
-			}
+		if !e.Position.After(after) || e.Position.After(upTo) {
+			continue
+		}
+		mine := slices.Contains(e.Audience.People, person) || e.Audience.Admins && wasAdmin(e.Position)
+		if most--; mine && !give(e) || most == 0 {
+			return e.Position, nil
 		}
 	}
+	return upTo, broken
 }
 
 func (m *memory) Kept() cdc.Position {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.kept
+}
+
+func (m *memory) Lost() cdc.Position {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.lost
 }
 
 func (m *memory) add(events ...*cdc.Event) {

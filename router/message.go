@@ -1,7 +1,6 @@
 package router
 
 import (
-	"bytes"
 	"strconv"
 	"time"
 
@@ -21,23 +20,33 @@ func eventMessage(e *cdc.Event) *Message {
 	return &Message{Type: e.Kind.String(), Position: e.Position, Time: e.Time, Body: e.Body}
 }
 
-// replayedMessage copies: what a history yields may be reused when the next
-// event is read.
-func replayedMessage(e *cdc.Event) *Message {
-	return &Message{Type: e.Kind.String(), Position: e.Position, Time: e.Time, Body: bytes.Clone(e.Body)}
-}
-
 // GapReason says why something is not sent.
 type GapReason string
 
 const (
 	Retention   GapReason = "retention"    // older than what is kept
 	Bulk        GapReason = "bulk"         // too much in one transaction; the history has it
-	HistoryLost GapReason = "history_lost" // an id that this history does not know, or cannot read
+	HistoryLost GapReason = "history_lost" // from before this history, unknown to it, or not to be read
 )
 
 // GapType is the `type` of a message that says what could not be given.
 const GapType = "gap"
+
+// missing says that the events after from, up to and including to, are not in the
+// history.
+func (r *Router) missing(from, to cdc.Position) *Message {
+	reason := Retention
+	if r.history.Lost().After(from) {
+		reason = HistoryLost // whatever else was removed since then
+	}
+	return r.gap(reason, from, to)
+}
+
+// gap is a gap of unknown size, counted.
+func (r *Router) gap(reason GapReason, from, to cdc.Position) *Message {
+	r.countGap(reason)
+	return gapMessage(reason, from, to, -1, time.Now())
+}
 
 // gapMessage says that the events after from, up to and including to, are not
 // sent. A negative count is unknown.

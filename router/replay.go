@@ -3,7 +3,6 @@ package router
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/schoolbell/schoolbell/cdc"
 )
@@ -22,30 +21,22 @@ type pass struct {
 // position, up to another. Whether they are an admin now only counts where nobody
 // remembers what they were.
 func (r *Router) read(person cdc.ID, admin bool, after, upTo cdc.Position, buf []*Message) (pass, error) {
-	p := pass{reached: after}
-	looked := 0
-	for e, err := range r.history.Events(after, upTo) {
-		if err != nil {
-			return p, fmt.Errorf("read the history after %v: %w", p.reached, err)
+	wasAdmin := func(at cdc.Position) bool {
+		if r.cfg.WasAdmin != nil {
+			return r.cfg.WasAdmin(person, at)
 		}
-		p.reached = e.Position
-		if concerns(e, person, r.wasAdmin(person, admin, e.Position)) {
-			buf[p.n] = replayedMessage(e)
-			p.n++
-		}
-		if looked++; p.n == len(buf) || looked == passLength {
-			return p, nil
-		}
+		return admin
 	}
-	p.reached = upTo
-	return p, nil
-}
-
-func (r *Router) wasAdmin(person cdc.ID, admin bool, at cdc.Position) bool {
-	if r.cfg.WasAdmin != nil {
-		return r.cfg.WasAdmin(person, at)
+	n := 0
+	reached, err := r.history.EventsOf(person, wasAdmin, after, upTo, passLength, func(e *cdc.Event) bool {
+		buf[n] = eventMessage(e)
+		n++
+		return n < len(buf)
+	})
+	if err != nil {
+		return pass{}, fmt.Errorf("read the history after %v: %w", reached, err)
 	}
-	return admin
+	return pass{n, reached}, nil
 }
 
 // catchUp reads the next part of the history. When it has reached the cursor as
@@ -75,8 +66,7 @@ func (s *Subscription) catchUp(buf []*Message) (Taken, error) {
 		if kept.After(to) {
 			kept = to
 		}
-		buf[0] = gapMessage(Retention, from, kept, -1, time.Now())
-		r.countGap(Retention)
+		buf[0] = r.missing(from, kept)
 		p = pass{n: 1, reached: kept}
 	} else {
 		r.replayed.Add(uint64(p.n))
@@ -130,8 +120,7 @@ func (s *Subscription) giveUp(buf []*Message, from cdc.Position, cause error) (T
 	}
 	r.cfg.Log.Error("a client could not catch up", "user", s.person, "pos", from, "err", cause)
 	s.stopCatching()
-	buf[0] = gapMessage(HistoryLost, from, s.joinedAt, -1, time.Now())
-	r.countGap(HistoryLost)
+	buf[0] = r.gap(HistoryLost, from, s.joinedAt)
 	s.given = s.joinedAt
 	return Taken{N: 1, Cursor: s.given, More: true}, nil
 }
@@ -156,20 +145,21 @@ func (r *Router) Page(ctx context.Context, p cdc.Person, since *cdc.Position, li
 	if r.cursor.Load() == nil {
 		return Page{}, ErrNotStarted
 	}
-	to := r.Cursor()
-	kept := r.history.Kept()
-	page := Page{Cursor: kept}
+	page := Page{}
 	if since != nil {
 		page.Cursor = *since
 	}
-	if kept.After(page.Cursor) {
-		page.Gap = gapMessage(Retention, page.Cursor, kept, -1, time.Now())
-		page.Cursor = kept
+	to := r.Cursor()
+	if r.unknown(page.Cursor, to) {
+		return Page{Cursor: to, Gap: r.gap(HistoryLost, page.Cursor, to)}, nil
 	}
-	from := page.Cursor
 	buf := make([]*Message, limit)
 	n := 0
+	gone := cdc.Position{} // what is not kept ends here; it can only stand before a page
 	for range pageScan / passLength {
+		if kept := r.history.Kept(); kept.After(page.Cursor) && n == 0 {
+			gone, page.Cursor = kept, kept
+		}
 		if !to.After(page.Cursor) || n == limit {
 			break
 		}
@@ -180,12 +170,17 @@ func (r *Router) Page(ctx context.Context, p cdc.Person, since *cdc.Position, li
 		if err != nil {
 			return Page{}, err
 		}
+		if r.history.Kept().After(page.Cursor) { // some of it was removed meanwhile
+			if n > 0 {
+				break // the next page will say so
+			}
+			continue
+		}
 		page.Cursor = part.reached
 		n += part.n
 	}
-	if kept := r.history.Kept(); kept.After(from) {
-		// Some of it was removed while we read.
-		page.Gap = gapMessage(Retention, from, kept, -1, time.Now())
+	if since != nil && gone.After(*since) {
+		page.Gap = r.missing(*since, gone)
 	}
 	page.Messages = buf[:n]
 	page.More = to.After(page.Cursor)

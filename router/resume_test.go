@@ -24,8 +24,10 @@ func TestResume(t *testing.T) {
 		{"from the last event: nothing but what is live", pos(6, 1), true, []string{"0/7.1", "0/9.1"}},
 		{"from the middle of a transaction", pos(5, 1), true, []string{"0/5.2", "0/6.1", "0/7.1", "0/9.1"}},
 		{"from the edge of what is kept", pos(3, 9), true, []string{"0/4.1", "0/5.1", "0/5.2", "0/6.1", "0/7.1", "0/9.1"}},
-		{"from before what is kept", pos(3, 8), false, []string{"gap retention 0/3.8-0/6.1 ?", "0/7.1", "0/9.1"}},
-		{"from the very beginning", cdc.Position{}, false, []string{"gap retention 0/0.0-0/6.1 ?", "0/7.1", "0/9.1"}},
+		{"from before what is kept", pos(3, 8), false, []string{"gap retention 0/3.8-0/3.9 ?", "0/4.1", "0/5.1", "0/5.2", "0/6.1", "0/7.1", "0/9.1"}},
+		{"from the edge of what was lost", pos(2, 5), false, []string{"gap retention 0/2.5-0/3.9 ?", "0/4.1", "0/5.1", "0/5.2", "0/6.1", "0/7.1", "0/9.1"}},
+		{"from before this history", pos(2, 4), false, []string{"gap history_lost 0/2.4-0/3.9 ?", "0/4.1", "0/5.1", "0/5.2", "0/6.1", "0/7.1", "0/9.1"}},
+		{"from the very beginning", cdc.Position{}, false, []string{"gap history_lost 0/0.0-0/3.9 ?", "0/4.1", "0/5.1", "0/5.2", "0/6.1", "0/7.1", "0/9.1"}},
 		{"from what was told and not durable before a crash", pos(7, 1), true, []string{"0/9.1"}},
 		{"from beyond the server's log", pos(101, 1), false, []string{"gap history_lost 0/65.1-0/6.1 ?", "0/7.1", "0/9.1"}},
 	}
@@ -34,6 +36,7 @@ func TestResume(t *testing.T) {
 			s := newSchool(router.Config{End: func() cdc.LSN { return end }})
 			s.commit(event(pos(4, 1), false, 1), event(pos(5, 1), false, 1), event(pos(5, 2), false, 1), event(pos(6, 1), false, 1))
 			s.memory.trim(pos(3, 9))
+			s.memory.lost = pos(2, 5)
 			sub := s.join(t, teacher(1), &tt.since)
 			require.Equal(t, tt.resumed, sub.Resumed())
 			require.Equal(t, pos(6, 1), sub.Start())
@@ -88,9 +91,48 @@ func TestAPageIsAPartOfOnesOwnHistory(t *testing.T) {
 	got, page = read(teacher(1), new(pos(1, 0)), 10)
 	require.Equal(t, []string{"0/3.1", "0/4.1"}, got)
 	require.Equal(t, "gap retention 0/1.0-0/2.2 ?", say(page.Gap))
+	s.memory.lost = pos(1, 1)
+	got, page = read(teacher(1), new(pos(1, 0)), 10)
+	require.Equal(t, []string{"0/3.1", "0/4.1"}, got)
+	require.Equal(t, "gap history_lost 0/1.0-0/2.2 ?", say(page.Gap))
+	got, page = read(teacher(1), nil, 10)
+	require.Equal(t, []string{"0/3.1", "0/4.1"}, got)
+	require.Nil(t, page.Gap, "who asks for what is there misses nothing")
 
 	_, err := s.Page(t.Context(), cdc.Person{ID: cdc.IntID(3), Role: cdc.Student, Active: true}, nil, 1)
 	require.ErrorIs(t, err, router.ErrRole)
+}
+
+func TestAPageSaysWhatWasRemovedBeforeItAndNeverWhatItGives(t *testing.T) {
+	s := newSchool(router.Config{})
+	fill := func() {
+		s.memory.events, s.memory.kept = nil, cdc.Position{}
+		for i := 2; i < 5; i++ {
+			s.commit(event(pos(i, 1), false, 1))
+		}
+	}
+	fill()
+	s.memory.during = func() { s.memory.trim(pos(3, 1)) } // while the page is read, which still sees everything
+	page, err := s.Page(t.Context(), teacher(1), new(pos(1, 0)), 10)
+	require.NoError(t, err)
+	require.Equal(t, "gap retention 0/1.0-0/3.1 ?", say(page.Gap))
+	require.Len(t, page.Messages, 1)
+	require.Equal(t, pos(4, 1), page.Cursor)
+	require.False(t, page.More)
+}
+
+func TestAPageAfterWhatThisServerNeverGaveSaysSo(t *testing.T) {
+	s := newSchool(router.Config{End: func() cdc.LSN { return 100 }})
+	s.commit(event(pos(4, 1), false, 1))
+	page, err := s.Page(t.Context(), teacher(1), new(pos(101, 1)), 10)
+	require.NoError(t, err)
+	require.Empty(t, page.Messages)
+	require.Equal(t, "gap history_lost 0/65.1-0/4.1 ?", say(page.Gap))
+	require.Equal(t, pos(4, 1), page.Cursor, "from there on it goes on")
+	page, err = s.Page(t.Context(), teacher(1), new(pos(99, 1)), 10)
+	require.NoError(t, err)
+	require.Nil(t, page.Gap, "we may only be behind")
+	require.Equal(t, pos(99, 1), page.Cursor)
 }
 
 // A client as it should be: it remembers the newest position it has everything

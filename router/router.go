@@ -1,7 +1,6 @@
 package router
 
 import (
-	"iter"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -12,10 +11,17 @@ import (
 // History is where events are read again. Everything up to a batch's cursor must
 // be in it before the batch is published.
 type History interface {
-	// Events yields the events after one position, up to and including another.
-	Events(after, upTo cdc.Position) iter.Seq2[*cdc.Event, error]
+	// EventsOf gives the events after one position, up to and including another, that
+	// concerned somebody: as a person of the audience, or as an admin of that time. It
+	// looks at no more than most events, stops when give answers false, and says up to
+	// where it has looked.
+	EventsOf(person cdc.ID, wasAdmin func(at cdc.Position) bool, after, upTo cdc.Position, most int,
+		give func(*cdc.Event) (more bool)) (reached cdc.Position, err error)
 	// Kept is the position after which no event has been removed.
 	Kept() cdc.Position
+	// Lost is the position before which events are missing although nothing removed
+	// them for their age or number: this history begins there.
+	Lost() cdc.Position
 }
 
 // Config tunes a Router; its zero value works.
@@ -238,11 +244,6 @@ func (r *Router) end(s *Subscription, err error) {
 	s.err = err
 	s.queue = queue{}
 	r.wakes = append(r.wakes, wake{s.wake, err})
-}
-
-// concerns reports whether somebody belongs to an event's audience.
-func concerns(e *cdc.Event, person cdc.ID, admin bool) bool {
-	return admin && e.Audience.Admins || contains(e.Audience.People, person)
 }
 
 func (r *Router) countGap(reason GapReason) {

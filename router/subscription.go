@@ -1,7 +1,6 @@
 package router
 
 import (
-	"slices"
 	"sync"
 	"time"
 
@@ -69,7 +68,12 @@ func (r *Router) Subscribe(req Request) (*Subscription, error) {
 		admin:  req.Person.Role == cdc.Admin,
 		at:     [places]int{nowhere, nowhere},
 	}
-	kept := r.history.Kept() // it may take a lock of its own, so not under ours
+	// The history may take a lock of its own, so it is not asked under ours.
+	kept := r.history.Kept()
+	var gap *Message
+	if req.Since != nil && kept.After(*req.Since) {
+		gap = r.missing(*req.Since, kept)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	cursor := r.cursor.Load()
@@ -79,6 +83,7 @@ func (r *Router) Subscribe(req Request) (*Subscription, error) {
 	s.start, s.given = *cursor, *cursor
 	s.live, s.last = true, *cursor
 	if req.Since != nil {
+		s.gap = gap
 		s.resume(*req.Since, kept)
 		if s.resumed {
 			r.resumed.Add(1)
@@ -94,30 +99,36 @@ func (r *Router) Subscribe(req Request) (*Subscription, error) {
 	return s, nil
 }
 
-// resume decides how a subscriber that has everything up to since goes on.
+// resume decides how a subscriber that has everything up to since goes on. Where some
+// of it is not kept, a gap stands for that, and what is kept follows.
 func (s *Subscription) resume(since, kept cdc.Position) {
 	r := s.router
 	switch {
-	case r.cfg.End != nil && since.After(s.start) && since.LSN > r.cfg.End():
-		s.gap = gapMessage(HistoryLost, since, s.start, -1, time.Now())
-		r.countGap(HistoryLost)
+	case r.unknown(since, s.start):
+		s.gap = r.gap(HistoryLost, since, s.start)
+		return
 	case kept.After(since):
-		s.gap = gapMessage(Retention, since, s.start, -1, time.Now())
-		r.countGap(Retention)
+		since = kept
 	case since.After(s.start):
 		// We went down after it was given and before it was durable: the log
 		// brings it once more, under the same id.
 		s.resumed = true
 		s.last, s.given = since, since
+		return
 	default:
 		s.resumed = true
-		if since == s.start {
-			return
-		}
+	}
+	if s.start.After(since) {
 		s.live, s.catching = false, true
 		s.scanned, s.given = since, since
 		r.replaying.Add(1)
 	}
+}
+
+// unknown reports whether a position was never given by this server, or only before
+// it was set back.
+func (r *Router) unknown(since, cursor cdc.Position) bool {
+	return r.cfg.End != nil && since.After(cursor) && since.LSN > r.cfg.End()
 }
 
 // Start is the router's cursor when the subscription began.
@@ -196,10 +207,4 @@ func later(a, b cdc.Position) cdc.Position {
 		return b
 	}
 	return a
-}
-
-// contains searches a sorted list.
-func contains(sorted []cdc.ID, id cdc.ID) bool {
-	_, found := slices.BinarySearchFunc(sorted, id, cdc.ID.Compare)
-	return found
 }

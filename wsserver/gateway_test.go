@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"iter"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -34,17 +33,22 @@ type memory struct {
 	kept   cdc.Position
 }
 
-func (m *memory) Events(after, upTo cdc.Position) iter.Seq2[*cdc.Event, error] {
+func (m *memory) EventsOf(person cdc.ID, wasAdmin func(cdc.Position) bool, after, upTo cdc.Position, most int,
+	give func(*cdc.Event) bool,
+) (cdc.Position, error) {
 	m.mu.Lock()
 	events := slices.Clone(m.events)
 	m.mu.Unlock()
-	return func(yield func(*cdc.Event, error) bool) {
-		for _, e := range events {
-			if e.Position.After(after) && !e.Position.After(upTo) && !yield(e, nil) {
-				return
-			}
+	for _, e := range events {
+		if !e.Position.After(after) || e.Position.After(upTo) {
+			continue
+		}
+		mine := slices.Contains(e.Audience.People, person) || e.Audience.Admins && wasAdmin(e.Position)
+		if most--; mine && !give(e) || most == 0 {
+			return e.Position, nil
 		}
 	}
+	return upTo, nil
 }
 
 func (m *memory) Kept() cdc.Position {
@@ -52,6 +56,8 @@ func (m *memory) Kept() cdc.Position {
 	defer m.mu.Unlock()
 	return m.kept
 }
+
+func (*memory) Lost() cdc.Position { return cdc.Position{} }
 
 // school is the people, and the tokens "t-ID" of those whom it knows.
 type school struct {

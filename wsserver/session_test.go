@@ -51,7 +51,7 @@ func TestAClientThatComesBackGetsWhatItMissedAndThenWhatHappens(t *testing.T) {
 	require.Equal(t, "0/D.1", d.next()["id"])
 }
 
-func TestASinceThatIsNotKeptIsAnsweredWithAGap(t *testing.T) {
+func TestASinceThatIsNotKeptIsAnsweredWithAGapAndWhatIsKept(t *testing.T) {
 	g := start(t, wsserver.Config{}, nil)
 	g.commit(1, false, tom)
 	g.memory.mu.Lock()
@@ -63,8 +63,11 @@ func TestASinceThatIsNotKeptIsAnsweredWithAGap(t *testing.T) {
 	require.Equal(t, "gap", gap["type"])
 	require.Equal(t, "retention", gap["reason"])
 	require.Equal(t, "0/1.1", gap["from"])
-	require.Equal(t, "0/B.1", gap["to"])
+	require.Equal(t, "0/A.0", gap["to"])
 	require.Nil(t, gap["count"])
+	require.Equal(t, "0/B.1", d.next()["id"])
+	g.commit(1, false, tom)
+	require.Equal(t, "0/C.1", d.next()["id"])
 }
 
 func TestACursorIsNeverAheadOfWhatWasWrittenBeforeIt(t *testing.T) {

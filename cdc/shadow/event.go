@@ -67,12 +67,8 @@ func cutEvent(v []byte) (storedEvent, error) {
 	}, nil
 }
 
-// concerns reports whether the person with that key, or an admin, may see the
-// event.
-func (e storedEvent) concerns(person []byte, admin bool) bool {
-	if admin && e.flags&flagAdmins != 0 {
-		return true
-	}
+// names reports whether the person with that key is in the audience.
+func (e storedEvent) names(person []byte) bool {
 	for b := e.people; len(b) > 0 && len(person) > 0; {
 		if bytes.HasPrefix(b, person) {
 			return true

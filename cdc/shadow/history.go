@@ -16,32 +16,11 @@ import (
 // Whoever must know that none is missing asks Kept once the first event is there,
 // or the iteration over: if it is not After(after), none is.
 func (s *Store) Events(after, upTo cdc.Position) iter.Seq2[*cdc.Event, error] {
-	return s.events(after, upTo, func(storedEvent) bool { return true })
-}
-
-// EventsFor is Events without those that the person, or an admin if it is one, may
-// not see. What is left out costs no allocation.
-func (s *Store) EventsFor(person cdc.ID, admin bool, after, upTo cdc.Position) iter.Seq2[*cdc.Event, error] {
-	var key []byte
-	if !person.IsZero() {
-		key = person.AppendKey(nil)
-	}
-	return s.events(after, upTo, func(e storedEvent) bool { return e.concerns(key, admin) })
-}
-
-func (s *Store) events(after, upTo cdc.Position, want func(storedEvent) bool) iter.Seq2[*cdc.Event, error] {
 	return func(yield func(*cdc.Event, error) bool) {
 		if !upTo.After(after) {
 			return
 		}
 		err := s.walk(pastHistoryKey(after), pastHistoryKey(upTo), func(key, value []byte) (bool, error) {
-			stored, err := cutEvent(value)
-			if err != nil {
-				return false, err
-			}
-			if !want(stored) {
-				return true, nil
-			}
 			e, err := ownEvent(key, value)
 			if err != nil {
 				return false, err
@@ -52,6 +31,53 @@ func (s *Store) events(after, upTo cdc.Position, want func(storedEvent) bool) it
 			yield(nil, err)
 		}
 	}
+}
+
+// EventsOf gives those events after the position after, up to and with upTo, that
+// concerned somebody: a person of the audience, or as an admin, where wasAdmin says
+// that they were one then. It looks at no more than most events, stops when give
+// answers false, and says up to where it has looked. What is left out costs no
+// allocation.
+//
+// As with Events, Kept asked afterwards tells whether some were missing.
+func (s *Store) EventsOf(person cdc.ID, wasAdmin func(at cdc.Position) bool, after, upTo cdc.Position, most int,
+	give func(*cdc.Event) (more bool),
+) (reached cdc.Position, err error) {
+	if !upTo.After(after) {
+		return after, nil
+	}
+	var id []byte
+	if !person.IsZero() {
+		id = person.AppendKey(nil)
+	}
+	reached = after
+	ended := true // the history came to its end before anything else did
+	err = s.walk(pastHistoryKey(after), pastHistoryKey(upTo), func(key, value []byte) (bool, error) {
+		at, err := cutHistoryKey(key)
+		if err != nil {
+			return false, err
+		}
+		stored, err := cutEvent(value)
+		if err != nil {
+			return false, err
+		}
+		reached, ended = at, false
+		most--
+		more := true
+		if stored.names(id) || stored.flags&flagAdmins != 0 && wasAdmin(at) {
+			e, err := ownEvent(key, value)
+			if err != nil {
+				return false, err
+			}
+			more = give(e)
+		}
+		ended = more && most > 0
+		return ended, nil
+	})
+	if err == nil && ended {
+		reached = upTo
+	}
+	return reached, err
 }
 
 // ownEvent makes an event of an entry that the iterator is about to reuse.

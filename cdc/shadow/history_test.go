@@ -70,7 +70,7 @@ func TestAnEventComesBackAsItWentIn(t *testing.T) {
 		}
 		require.Equal(rt, e, got[0])
 
-		// EventsFor finds exactly those that it concerns.
+		// EventsOf finds exactly those that it concerns.
 		person := id.Draw(rt, "person")
 		if n := len(e.Audience.People); n > 0 && rapid.Bool().Draw(rt, "one of them") {
 			person = e.Audience.People[rapid.IntRange(0, n-1).Draw(rt, "which")]
@@ -81,12 +81,71 @@ func TestAnEventComesBackAsItWentIn(t *testing.T) {
 			want = want || (p == person && !person.IsZero())
 		}
 		found := false
-		for f, err := range s.EventsFor(person, admin, before, e.Position) {
-			require.NoError(rt, err)
+		wasAdmin := func(at cdc.Position) bool { return admin && at == e.Position }
+		reached, err := s.EventsOf(person, wasAdmin, before, e.Position, 1<<40, func(f *cdc.Event) bool {
 			found = found || f.Position == e.Position
-		}
+			return true
+		})
+		require.NoError(rt, err)
+		require.Equal(rt, e.Position, reached)
 		require.Equal(rt, want, found)
 	})
+}
+
+func TestEventsOfSaysUpToWhereItHasLooked(t *testing.T) {
+	s := open(t, t.TempDir())
+	commit(t, s, func(b *shadow.Batch) {
+		for i := range 10 {
+			e := event(i+1, 1)
+			e.Audience.People = []cdc.ID{cdc.IntID(int64(i % 2))}
+			b.Append(e)
+		}
+	})
+	for _, c := range []struct {
+		name        string
+		after, upTo cdc.Position
+		most, give  int
+		found       int
+		reached     cdc.Position
+	}{
+		{"all", at(0, 0), at(99, 0), 100, 100, 5, at(99, 0)},
+		{"as many as it may look at", at(0, 0), at(99, 0), 7, 100, 4, at(7, 1)},
+		{"as many as were wanted", at(0, 0), at(99, 0), 100, 2, 2, at(3, 1)},
+		{"a part", at(2, 1), at(5, 0), 100, 100, 1, at(5, 0)},
+		{"nothing", at(5, 0), at(5, 0), 100, 100, 0, at(5, 0)},
+		{"nothing that is theirs", at(9, 1), at(10, 1), 100, 100, 0, at(10, 1)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			found := 0
+			reached, err := s.EventsOf(cdc.IntID(0), never, c.after, c.upTo, c.most, func(e *cdc.Event) bool {
+				require.EqualValues(t, 1, e.Position.LSN%2)
+				found++
+				return found < c.give
+			})
+			require.NoError(t, err)
+			require.Equal(t, c.found, found)
+			require.Equal(t, c.reached, reached)
+		})
+	}
+}
+
+func never(cdc.Position) bool { return false }
+
+func TestEventsThatAreLeftOutCostNoAllocation(t *testing.T) {
+	s := open(t, t.TempDir())
+	fill := func(n int) func() {
+		return func() {
+			_, err := s.EventsOf(cdc.IntID(0), never, at(0, 0), at(n, 1), 1<<40, func(*cdc.Event) bool { panic("not theirs") })
+			require.NoError(t, err)
+		}
+	}
+	commit(t, s, func(b *shadow.Batch) {
+		for i := range 2000 {
+			b.Append(event(i+1, 1))
+		}
+	})
+	few, many := testing.AllocsPerRun(20, fill(10)), testing.AllocsPerRun(20, fill(2000))
+	require.InDelta(t, few, many, 10)
 }
 
 func TestAnEventOwnsItsMemory(t *testing.T) {

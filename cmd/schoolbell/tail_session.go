@@ -37,7 +37,6 @@ type frame struct {
 	Cursor          string          `json:"cursor"`
 	Timestamp       string          `json:"timestamp"`
 	Recovered       bool            `json:"recovered"`
-	Resumed         bool            `json:"resumed"`
 	UserEmail       string          `json:"user_email"`
 	UserRole        string          `json:"user_role"`
 	SubmissionID    json.RawMessage `json:"submission_id"`
@@ -178,16 +177,13 @@ func (t *tail) read(ctx context.Context, conn *websocket.Conn) (ending, error) {
 }
 
 // welcome says who we are. Its cursor is where to continue only if nothing was
-// asked for: in a resumed session the events before it are still to come.
+// asked for: otherwise what comes before it is still to come, after a gap if some of
+// that is not kept.
 func (t *tail) welcome(f frame) {
 	t.note("connected to %s as %s (%s)", t.url, f.UserEmail, f.UserRole)
-	if t.cursor != "" && f.Resumed {
-		return
+	if t.cursor == "" {
+		t.cursor = f.Cursor
 	}
-	if t.cursor != "" {
-		t.note("the gateway's history does not reach back to %s; what happened between is not shown", t.cursor)
-	}
-	t.cursor = f.Cursor
 }
 
 func (t *tail) advance(cursor string) { t.cursor = cmp.Or(cursor, t.cursor) }

@@ -150,12 +150,17 @@ func TestTailAsJSONPrintsEventsAsTheyCame(t *testing.T) {
 func TestTailBeginsAfterTheIDThatItIsGivenAndSaysWhatIsNotKept(t *testing.T) {
 	url := fakeGateway(t, func(v visit) {
 		assert.Equal(t, "0/A.1", v.since)
+		v.send(t, welcome, `{"type":"gap","reason":"retention","from":"0/A.1","to":"0/B.0","count":null,"timestamp":"2026-11-22T21:05:11Z"}`,
+			`{"type":"disconnect","code":1001,"reason":"going_away","reconnect":true,"retry_after_ms":1}`)
+		_ = v.conn.Close(1001, "going_away")
+	}, func(v visit) {
+		assert.Equal(t, "0/B.0", v.since, "what is kept behind the gap is still to come, whatever welcome said")
 		v.send(t, welcome, `{"type":"disconnect","code":1008,"reason":"protocol_violation","reconnect":false}`)
 		_ = v.conn.Close(1008, "protocol_violation")
 	})
-	_, notes, err := runTail(t.Context(), "--since", "0/A.1", "--url", url, "--token", "k3y")
+	out, _, err := runTail(t.Context(), "--since", "0/A.1", "--url", url, "--token", "k3y")
 	require.EqualError(t, err, "the gateway ended the session and asked not to come back (1008 protocol_violation); its log says why")
-	require.Contains(t, notes, "the gateway's history does not reach back to 0/A.1; what happened between is not shown\n")
+	require.Contains(t, out, "an unknown number of events from 0/A.1 to 0/B.0 are not shown: retention\n")
 }
 
 func TestEveryKindOfEventIsALine(t *testing.T) {

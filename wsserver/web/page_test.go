@@ -257,11 +257,26 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 	s = g.next()
 	require.Equal(t, "0/180.1", s.since)
 	s.welcome("1/100.0", false)
-	page.WaitState("live")
-	page.WaitRow("You were away too long: what happened meanwhile cannot be shown. The figures above are right.")
-	s.send(`{"type":"gap","reason":"history_lost","from":"0/180.1","to":"1/100.0","count":null,"timestamp":%q}`, now())
+	page.WaitState("catching-up")
+	s.send(`{"type":"gap","reason":"history_lost","from":"0/180.1","to":"0/190.0","count":null,"timestamp":%q}`, now())
 	page.WaitRow("Some events before this were lost with the history, and cannot be shown.")
-	require.Len(t, page.Feed(), 2, "the gateway's words take the place of the client's")
+	require.NoError(t, s.conn.CloseNow())
+
+	s = g.next()
+	require.Equal(t, "0/190.0", s.since, "what is kept behind the gap is still to come")
+	s.welcome("1/100.0", true)
+	s.send(`{"type":"pong","cursor":"1/100.0","timestamp":%q}`, now())
+	page.WaitState("live")
+	require.NoError(t, s.conn.CloseNow())
+
+	// The server was set back: what the page has is of no more use.
+	s = g.next()
+	require.Equal(t, "1/100.0", s.since)
+	s.welcome("0/50.0", false)
+	s.send(`{"type":"gap","reason":"history_lost","from":"1/100.0","to":"0/50.0","count":null,"timestamp":%q}`, now())
+	page.WaitState("live")
+	require.NoError(t, s.conn.CloseNow())
+	require.Equal(t, "0/50.0", g.next().since)
 }
 
 func TestABulkGapIsFetchedOnDemand(t *testing.T) {

@@ -40,11 +40,7 @@ export class Feed {
    * @param {string} position  where the feed was before it
    */
   add(message, position) {
-    const row = this.#row(message, position);
-    const top = this.#list.firstElementChild;
-    // The gateway says more exactly what the client already knew to be missing.
-    if (message.type === 'gap' && top?.dataset.gap === 'not_resumed') top.remove();
-    this.#list.prepend(row);
+    this.#list.prepend(this.#row(message, position));
     this.#trim();
   }
 
@@ -72,10 +68,7 @@ export class Feed {
       show(time);
       row.append(time);
     }
-    if (message.type === 'gap') {
-      row.dataset.gap = message.reason;
-      if (message.reason === 'bulk') row.append(this.#more(row, message));
-    }
+    if (message.type === 'gap' && message.reason === 'bulk') row.append(this.#more(row, message));
     return row;
   }
 
@@ -145,8 +138,6 @@ function gap(m) {
       return [`${some} ${events} before this are older than what is kept, and cannot be shown.`];
     case 'history_lost':
       return [`${some} ${events} before this were lost with the history, and cannot be shown.`];
-    case 'not_resumed':
-      return ['You were away too long: what happened meanwhile cannot be shown. The figures above are right.'];
   }
   return [`${some} ${events} before this cannot be shown (${m.reason}).`];
 }

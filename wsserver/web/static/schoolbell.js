@@ -8,7 +8,7 @@
 // What it promises:
 //  - onMessage gets welcome, metrics, gap and every event. After a cut it resumes
 //    where it was (since=), and an event that comes twice is told once. Where the
-//    gateway could not resume, onMessage gets a gap with the reason not_resumed.
+//    gateway does not have all of it any more, onMessage gets a gap, then the rest.
 //  - onState always says how things are. Nothing is retried after the gateway
 //    said that this token, or this person, may not connect.
 //  - It reconnects after a random wait that doubles, and by itself never sooner than
@@ -60,6 +60,7 @@ class Client {
   /** @type {WebSocket|null} */ #socket = null;
   #since; // the newest position that we have everything up to
   #target = ''; // while catching up: the cursor of welcome
+  #reset = false; // what we have does not count any more: the gap that comes says from where on
   #failures = 0;
   #welcomed = 0; // when welcome came on this socket; 0: not yet
   #heard = 0; // when the last message came
@@ -132,6 +133,7 @@ class Client {
     this.#welcomed = 0;
     this.#asked = 0;
     this.#last = null;
+    this.#reset = false;
     this.#heard = Date.now();
     this.#say({ name: 'connecting' });
 
@@ -177,6 +179,8 @@ class Client {
         return;
       case 'gap':
         this.#options.onMessage(m);
+        if (this.#reset) this.#since = '';
+        this.#reset = false;
         this.#reached(m.to);
         return;
       default:
@@ -189,16 +193,11 @@ class Client {
   #welcome(m) {
     this.#welcomed = Date.now();
     const asked = this.#since;
-    const resuming = asked !== '' && m.resumed === true;
     // Until the events in between have come, the place to resume from stays where it was.
-    if (!resuming) this.#since = m.cursor ?? '';
-    this.#target = resuming && after(m.cursor, asked) ? m.cursor : '';
+    if (!asked) this.#since = m.cursor ?? '';
+    this.#reset = asked !== '' && m.resumed === false;
+    this.#target = asked && after(m.cursor, asked) ? m.cursor : '';
     this.#options.onMessage(m);
-    if (asked && !resuming) {
-      this.#options.onMessage({
-        type: 'gap', reason: 'not_resumed', from: asked, to: m.cursor, count: null, timestamp: m.timestamp,
-      });
-    }
     this.#say({ name: this.#target ? 'catching-up' : 'live' });
     // Its pong carries a cursor, and comes after what we missed: then we know that we have it.
     if (this.#target) this.#send({ type: 'ping' });
