@@ -28,7 +28,8 @@ type Config struct {
 	// One default for everybody, root or not: a folder that depends on who starts
 	// the process would be a second, empty shadow one day. The container image and
 	// the systemd unit set it to /var/lib/schoolbell.
-	Data string `key:"data" env:"SCHOOLBELL_DATA" default:"schoolbell-data" unit:"folder" help:"The durable store; relative to the working directory."`
+	Data    string `key:"data" env:"SCHOOLBELL_DATA" default:"schoolbell-data" unit:"folder" help:"The durable store; relative to the working directory."`
+	Rebuild bool   `key:"rebuild" env:"SCHOOLBELL_REBUILD" default:"false" unit:"bool" help:"When the data directory is damaged or of another format: move it aside and fill a new one from a new snapshot, without the history, instead of ending."`
 
 	Slot        Name `key:"slot" env:"SCHOOLBELL_SLOT" default:"schoolbell" unit:"name" help:"Replication slot, which the first start makes; every gateway needs its own."`
 	Publication Name `key:"publication" env:"SCHOOLBELL_PUBLICATION" default:"schoolbell" unit:"name" help:"Publication, which init makes."`
@@ -63,6 +64,7 @@ type setting struct {
 	help    string
 	secret  bool
 	isAList bool
+	isABool bool
 }
 
 // flag is the name of the setting's flag.
@@ -87,6 +89,7 @@ func settings() []setting {
 			help:    tag.Get("help"),
 			secret:  field.Type == reflect.TypeFor[Secret](),
 			isAList: field.Type.Kind() == reflect.Slice,
+			isABool: field.Type.Kind() == reflect.Bool,
 		})
 	}
 	return list

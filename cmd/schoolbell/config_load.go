@@ -35,7 +35,10 @@ func (f *rawFlag) Type() string          { return f.unit }
 func addConfigFlags(flags *pflag.FlagSet, keys ...string) {
 	for _, s := range settings() {
 		if len(keys) == 0 || slices.Contains(keys, s.key) {
-			flags.Var(&rawFlag{text: s.def, unit: s.unit}, s.flag(), strings.TrimSuffix(s.help, "."))
+			f := flags.VarPF(&rawFlag{text: s.def, unit: s.unit}, s.flag(), "", strings.TrimSuffix(s.help, "."))
+			if s.isABool {
+				f.NoOptDefVal = "true"
+			}
 		}
 	}
 }

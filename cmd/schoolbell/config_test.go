@@ -79,6 +79,27 @@ profile: # empty is not set
 	require.Equal(t, "django", cfg.Profile)
 }
 
+func TestASwitchNeedsNoValueAsAFlag(t *testing.T) {
+	for _, c := range []struct {
+		yaml    string
+		env     []string
+		args    []string
+		rebuild bool
+	}{
+		{"database: " + dsn, nil, nil, false},
+		{"database: " + dsn, nil, []string{"--rebuild"}, true},
+		{"database: " + dsn + "\nrebuild: true", nil, nil, true},
+		{"database: " + dsn + "\nrebuild: true", nil, []string{"--rebuild=false"}, false},
+		{"database: " + dsn, []string{"SCHOOLBELL_REBUILD=true"}, nil, true},
+	} {
+		cfg, err := load(t, c.yaml, c.env, c.args)
+		require.NoError(t, err)
+		require.Equal(t, c.rebuild, cfg.Rebuild, "%v", c)
+	}
+	_, err := load(t, "database: "+dsn, nil, []string{"--rebuild=maybe"})
+	require.EqualError(t, err, `--rebuild: rebuild is "maybe", want true or false`)
+}
+
 func TestAListIsReplacedAsAWhole(t *testing.T) {
 	cfg, err := load(t, "origins: [https://a.example, https://b.example]\n",
 		[]string{"SCHOOLBELL_DATABASE=" + dsn, "SCHOOLBELL_ORIGINS=https://c.example, https://d.example"}, nil)

@@ -109,6 +109,9 @@ func (s setting) parse(field reflect.Value, text string) (want string) {
 	case *Name:
 		*p = Name(text)
 		return orWant(namePattern.MatchString(text), "at most 63 of the characters a-z, 0-9 and _, no digit first")
+	case *bool:
+		*p = text == "true"
+		return orWant(text == "true" || text == "false", "true or false")
 	case *[]string: // of origins, as browsers send them: scheme, host and port of a page
 		*p = append(*p, text)
 		u, err := url.Parse(text)

@@ -42,7 +42,6 @@ type gateway struct {
 
 	public, admin net.Listener
 	filled        chan struct{}         // closed when the shadow holds the database
-	fatal         chan error            // why the store is of no more use; holds one
 	signIn        atomic.Pointer[error] // why nobody could sign in when we looked last; nil: not looked yet
 }
 
@@ -55,7 +54,7 @@ const lateAfter = 30 * time.Second
 // adopt allows to go on with another server than the one that the store's positions are
 // of.
 func openGateway(ctx context.Context, cfg Config, adopt bool, log *slog.Logger) (g *gateway, err error) {
-	g = &gateway{cfg: cfg, log: log, filled: make(chan struct{}), fatal: make(chan error, 1)}
+	g = &gateway{cfg: cfg, log: log, filled: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, g.close())
@@ -74,10 +73,7 @@ func openGateway(ctx context.Context, cfg Config, adopt bool, log *slog.Logger) 
 	if g.admin, err = listen(string(cfg.AdminListen), "admin_listen"); err != nil {
 		return g, err
 	}
-	if g.store, err = shadow.Open(cfg.Data, shadow.Config{Log: log}); err != nil {
-		return g, err
-	}
-	if g.projection, err = projection.Open(g.store, g.profile, g.publish, projection.Config{}); err != nil {
+	if err = g.openShadow(); err != nil {
 		return g, err
 	}
 	if g.pool, err = auth.OpenPool(ctx, cfg.Database.Reveal()); err != nil {
@@ -127,8 +123,7 @@ func replicationConfig(cfg Config, p *profile.Profile, log *slog.Logger) replica
 func (g *gateway) following(at shadow.Checkpoint, begun, adopt bool) replication.Config {
 	rc := replicationConfig(g.cfg, g.profile, g.log)
 	rc.Interrupted, rc.Begun = begun && !at.Complete, at.Begun
-	rc.Claim = func(began time.Time) error { return g.failed(g.projection.Claim(began)) }
-	rc.Moved, rc.Stale = func(to cdc.Source) error { return g.failed(g.projection.Moved(to)) }, g.projection.Stale()
+	rc.Claim, rc.Moved, rc.Stale = g.projection.Claim, g.projection.Moved, g.projection.Stale()
 	rc.Adopt, rc.SnapshotsPerHour = adopt, g.cfg.SnapshotsPerHour
 	return rc
 }
@@ -182,8 +177,8 @@ func (g *gateway) run(ctx context.Context) error {
 	group.Go(func() error { return g.watchTokens(ctx) })
 	group.Go(func() error {
 		select {
-		case err := <-g.fatal:
-			return err
+		case <-g.store.Failed(): // it takes nothing more, and a new start is the remedy
+			return g.store.Failure()
 		case <-ctx.Done():
 			return nil
 		}

@@ -19,7 +19,7 @@ func (s sink) Reset(ctx context.Context, snap *cdc.Snapshot) error {
 	from := s.projection.Checkpoint()
 	events, err := s.projection.Reset(ctx, snap)
 	if err != nil {
-		return s.failed(err)
+		return err
 	}
 	if from.Complete {
 		s.log.Info("recovered", "reason", snap.Reason, "from", from.Applied-from.Source.Offset, "lsn", snap.At-snap.Source.Offset, "events", events)
@@ -34,7 +34,7 @@ func (s sink) Reset(ctx context.Context, snap *cdc.Snapshot) error {
 func (s sink) Apply(ctx context.Context, tx *cdc.Tx) error {
 	began := time.Now()
 	if err := s.projection.Apply(ctx, tx); err != nil {
-		return s.failed(err)
+		return err
 	}
 	s.metrics.Applied(time.Since(began))
 	return nil
@@ -55,18 +55,5 @@ func (s sink) Advance(at cdc.LSN, clock time.Time) (wake time.Time) {
 
 // Sync makes what was applied durable.
 func (s sink) Sync(ctx context.Context) (cdc.LSN, error) {
-	at, err := s.projection.Sync(ctx)
-	return at, s.failed(err)
-}
-
-// failed lets the gateway end when the store has failed: it takes nothing more,
-// and a new start is the remedy. Any other error is the reader's to retry.
-func (g *gateway) failed(err error) error {
-	if err != nil && g.store.Failure() != nil {
-		select {
-		case g.fatal <- err:
-		default:
-		}
-	}
-	return err
+	return s.projection.Sync(ctx)
 }
