@@ -132,6 +132,9 @@ func TestEventsOfSaysUpToWhereItHasLooked(t *testing.T) {
 func never(cdc.Position) bool { return false }
 
 func TestEventsThatAreLeftOutCostNoAllocation(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
 	s := open(t, t.TempDir())
 	fill := func(n int) func() {
 		return func() {
