@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 
@@ -72,10 +71,9 @@ func number(variable string, otherwise int) int {
 }
 
 type scenario struct {
-	t          *testing.T
-	rand       *rand.Rand
+	t *testing.T
+	acts
 	operations int
-	manyRows   int // of the large transaction
 	conns      [3]*pgx.Conn
 	lms        *school.School
 	oracle     *oracle
@@ -90,7 +88,8 @@ type scenario struct {
 func newScenario(t *testing.T, program string, operations, manyRows int) *scenario {
 	seed := number("SCHOOLBELL_TEST_SEED", 20261123)
 	t.Logf("seed %d; run it again with SCHOOLBELL_TEST_SEED=%d", seed, seed)
-	s := &scenario{t: t, rand: rand.New(rand.NewPCG(uint64(seed), 1)), operations: operations, manyRows: manyRows, justCommitted: func() {}}
+	s := &scenario{t: t, operations: operations, justCommitted: func() {}}
+	s.acts = acts{rand: rand.New(rand.NewPCG(uint64(seed), 1)), manyRows: manyRows, mayLose: allStaff}
 	url := pgtest.Own(t, map[string]string{"track_commit_timestamp": "on"}).URL("postgres")
 	for i := range s.conns {
 		conn, err := pgx.Connect(t.Context(), url)
@@ -201,11 +200,6 @@ func (s *scenario) checkpoint() {
 	}
 }
 
-// errRollback ends a transaction that should leave nothing.
-var errRollback = errors.New("rolled back on purpose")
-
-type operation func(ctx context.Context, tx pgx.Tx) error
-
 // transaction runs one operation in a transaction of its own.
 func (s *scenario) transaction(op operation) {
 	s.t.Helper()
@@ -263,36 +257,4 @@ func (s *scenario) alter() {
 	s.altered++
 	_, err := s.conns[0].Exec(s.t.Context(), fmt.Sprintf(`ALTER TABLE assignments_assignmentsubmission ADD COLUMN extra%d text NOT NULL DEFAULT 'x'`, s.altered))
 	require.NoError(s.t, err)
-}
-
-// pick draws the id of a row that a query finds; false when there is none.
-func (s *scenario) pick(ctx context.Context, tx pgx.Tx, query string, args ...any) (int64, bool) {
-	rows, err := tx.Query(ctx, query+` ORDER BY 1`, args...)
-	require.NoError(s.t, err)
-	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
-	require.NoError(s.t, err, query)
-	if len(ids) == 0 {
-		return 0, false
-	}
-	return ids[s.rand.IntN(len(ids))], true
-}
-
-// on makes an operation of a statement about one row that a query finds.
-func (s *scenario) on(query, statement string, args ...any) operation {
-	return func(ctx context.Context, tx pgx.Tx) error {
-		id, ok := s.pick(ctx, tx, query)
-		if !ok {
-			return errRollback
-		}
-		for part := range strings.SplitSeq(statement, ";") {
-			values := []any{id}
-			if strings.Contains(part, "$2") {
-				values = append(values, args...)
-			}
-			if _, err := tx.Exec(ctx, part, values...); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
 }
