@@ -49,6 +49,7 @@ type dashboard struct {
 	base   string // of the gateway, http://host:port
 	person int64
 	token  string
+	asks   time.Duration // it pings so often, and gives up a connection that is silent; 0: it trusts the server
 
 	mu       sync.Mutex // guards what follows
 	changed  chan struct{}
@@ -57,8 +58,9 @@ type dashboard struct {
 	counts   counts
 	at       cdc.Position // of the counts
 	welcomes int
-	refused  string // code of the last refusal, "" while connected
-	fault    error  // what the protocol does not allow
+	refused  string   // code of the last refusal, "" while connected
+	told     []string // codes of refusals and of goodbyes, all
+	fault    error    // what the protocol does not allow
 }
 
 func newDashboard(base string, person int64, token string) *dashboard {
@@ -94,19 +96,27 @@ func (d *dashboard) connect(ctx context.Context) error {
 	if !since.IsZero() {
 		address += "?since=" + url.QueryEscape(since.String())
 	}
-	conn, resp, err := websocket.Dial(ctx, address, &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Token " + d.token}}})
+	dialing, cancel := d.patience(ctx)
+	defer cancel()
+	conn, resp, err := websocket.Dial(dialing, address, &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Token " + d.token}}})
 	if err != nil {
 		if resp != nil {
 			var refusal struct{ Error string }
 			_ = json.NewDecoder(resp.Body).Decode(&refusal)
-			d.update(func() { d.refused = refusal.Error })
+			d.update(func() {
+				d.refused = refusal.Error
+				d.told = append(d.told, refusal.Error)
+			})
 		}
 		return err
 	}
 	defer conn.CloseNow()
 	conn.SetReadLimit(1 << 20)
+	defer d.ask(ctx, conn)()
 	for {
-		_, data, err := conn.Read(ctx)
+		reading, cancel := d.patience(ctx)
+		_, data, err := conn.Read(reading)
+		cancel()
 		if err != nil {
 			return err
 		}
@@ -114,6 +124,41 @@ func (d *dashboard) connect(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// patience bounds one wait for the server, if the client has none without end.
+func (d *dashboard) patience(ctx context.Context) (context.Context, context.CancelFunc) {
+	if d.asks == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, 3*time.Second)
+}
+
+// ask pings until the answer is called: each pong brings a cursor, so that somebody
+// without events knows where they stand.
+func (d *dashboard) ask(ctx context.Context, conn *websocket.Conn) (stop func()) {
+	if d.asks == 0 {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		tick := time.NewTicker(d.asks)
+		defer tick.Stop()
+		for ctx.Err() == nil {
+			writing, done := d.patience(ctx)
+			err := conn.Write(writing, websocket.MessageText, []byte(`{"type":"ping"}`))
+			done()
+			if err != nil {
+				return // whoever reads finds out
+			}
+			select {
+			case <-ctx.Done():
+			case <-tick.C:
+			}
+		}
+	})
+	return func() { cancel(); asking.Wait() }
 }
 
 func (d *dashboard) receive(ctx context.Context, conn *websocket.Conn, data []byte, resuming bool) error {
@@ -161,7 +206,18 @@ func (d *dashboard) receive(ctx context.Context, conn *websocket.Conn, data []by
 		return d.fetch(ctx, m.From, m.To)
 	case "assignment", "submission", "grade", "assignment_closed":
 		return d.add(data)
-	case "pong", "disconnect":
+	case "pong":
+		cursor, err := cdc.ParsePosition(m.Cursor)
+		if err != nil {
+			return faultError{err}
+		}
+		d.update(func() {
+			if cursor.After(d.position) {
+				d.position = cursor
+			}
+		})
+	case "disconnect":
+		d.update(func() { d.told = append(d.told, m.Reason) })
 	default:
 		return fault("person %d: %s", d.person, data)
 	}
@@ -205,7 +261,7 @@ func (d *dashboard) fetch(ctx context.Context, from, to string) error {
 	for more := true; more; {
 		req, _ := http.NewRequestWithContext(ctx, http.MethodGet, d.base+"/api/events?limit=1000&since="+url.QueryEscape(from), nil)
 		req.Header.Set("Authorization", "Token "+d.token)
-		resp, err := http.DefaultClient.Do(req)
+		resp, err := freshClient().Do(req)
 		if err != nil {
 			return err
 		}
@@ -237,6 +293,11 @@ func (d *dashboard) fetch(ctx context.Context, from, to string) error {
 	return nil
 }
 
+// freshClient has no connections yet, so that a dead one is not met again.
+func freshClient() *http.Client {
+	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second}
+}
+
 func (d *dashboard) update(f func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -248,6 +309,11 @@ func (d *dashboard) update(f func()) {
 // await waits until ok, which is called with d.mu held.
 func (d *dashboard) await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
+	require.NoError(t, d.until(t.Context(), what, ok))
+}
+
+// until is await for those who are not the test's goroutine.
+func (d *dashboard) until(ctx context.Context, what string, ok func() bool) error {
 	patience := time.After(2 * time.Minute)
 	for {
 		d.mu.Lock()
@@ -255,14 +321,15 @@ func (d *dashboard) await(t *testing.T, what string, ok func() bool) {
 		state := fmt.Sprintf("at %v, %d events, counts of %v, refused %q", d.position, len(d.events), d.at, d.refused)
 		wrong := d.fault
 		d.mu.Unlock()
-		require.NoError(t, wrong)
-		if done {
-			return
+		if wrong != nil || done {
+			return wrong
 		}
 		select {
 		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("person %d: %s did not come: %s: %w", d.person, what, state, context.Cause(ctx))
 		case <-patience:
-			t.Fatalf("person %d: %s did not come: %s", d.person, what, state)
+			return fmt.Errorf("person %d: %s did not come: %s", d.person, what, state)
 		}
 	}
 }

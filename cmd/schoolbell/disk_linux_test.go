@@ -38,11 +38,19 @@ func TestAFullDiskEndsTheGatewayWithOneSentenceAndLosesNothing(t *testing.T) {
 // bytes, which needs no disk and no root.
 func limitFiles(t *testing.T, pid int, bytes uint64) {
 	t.Helper()
-	limit := syscall.Rlimit{Cur: bytes}
-	var old syscall.Rlimit
-	_, _, errno := syscall.RawSyscall6(syscall.SYS_PRLIMIT64, uintptr(pid), syscall.RLIMIT_FSIZE, 0, uintptr(unsafe.Pointer(&old)), 0, 0)
-	require.Zero(t, errno)
-	limit.Max = old.Max
+	require.NoError(t, limitFileSize(pid, bytes))
+}
+
+func limitFileSize(pid int, bytes uint64) error {
+	var limit syscall.Rlimit
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_PRLIMIT64, uintptr(pid), syscall.RLIMIT_FSIZE, 0, uintptr(unsafe.Pointer(&limit)), 0, 0)
+	if errno != 0 {
+		return errno
+	}
+	limit.Cur = bytes
 	_, _, errno = syscall.RawSyscall6(syscall.SYS_PRLIMIT64, uintptr(pid), syscall.RLIMIT_FSIZE, uintptr(unsafe.Pointer(&limit)), 0, 0, 0)
-	require.Zero(t, errno)
+	if errno != 0 {
+		return errno
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"flag"
 	"os"
 	"testing"
 
@@ -11,10 +12,18 @@ import (
 // it as a process of its own, and kill it.
 const mainVariable = "SCHOOLBELL_TEST_MAIN"
 
+// The flags of the fault suite.
+const (
+	faultsNumber = "faults.n"
+	faultsSeed   = "faults.seed"
+)
+
 func TestMain(m *testing.M) {
 	if os.Getenv(mainVariable) == "1" {
 		main()
 		return
 	}
+	flag.Int(faultsNumber, 0, "how many faults to inject; 0: each kind once")
+	flag.Uint64(faultsSeed, 20261123, "which faults to inject, and what the LMS does meanwhile")
 	pgtest.Main(m)
 }

@@ -67,16 +67,23 @@ func startProgram(t testing.TB, program string, args ...string) *process {
 // restart runs it again after it has ended.
 func (p *process) restart() {
 	p.t.Helper()
+	require.NoError(p.t, p.begin())
+}
+
+func (p *process) begin() error {
 	p.cmd = exec.Command(p.program, p.args...)
 	p.cmd.Env = append(os.Environ(), mainVariable+"=1")
 	p.cmd.Env = append(p.cmd.Env, p.env...)
 	p.cmd.Stdout, p.cmd.Stderr = p, p
-	require.NoError(p.t, p.cmd.Start())
+	if err := p.cmd.Start(); err != nil {
+		return err
+	}
 	p.done = make(chan struct{})
 	go func(cmd *exec.Cmd, done chan struct{}) {
 		_ = cmd.Wait()
 		close(done)
 	}(p.cmd, p.done)
+	return nil
 }
 
 // Write takes the program's output.
