@@ -28,6 +28,7 @@ type keeper struct {
 	mu      sync.Mutex // guards what follows
 	current *life
 	lives   []*life // since the last verdict
+	judged  []*life // in the last verdict
 	closing bool
 	paused  bool // ends are not followed by a start
 }
@@ -156,6 +157,7 @@ func (k *keeper) close() {
 func (k *keeper) recoveries() ([]recovery, error) {
 	k.mu.Lock()
 	lives := k.lives
+	k.judged = lives
 	k.lives = []*life{k.current}
 	k.mu.Unlock()
 	var all []recovery
@@ -193,12 +195,12 @@ func (l *life) recoveries() ([]recovery, error) {
 	return all, nil
 }
 
-// lastWords are those of the last lives.
+// lastWords are those of all lives since the last verdict.
 func (k *keeper) lastWords() string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	var all strings.Builder
-	for _, l := range k.lives[max(0, len(k.lives)-4):] {
+	for _, l := range append(slices.Clone(k.judged), k.lives...) {
 		all.WriteString(lastWordsOf(l.text()))
 		all.WriteString("----\n")
 	}

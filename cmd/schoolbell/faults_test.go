@@ -253,7 +253,7 @@ func (s *faultSuite) explain() {
 		number = fmt.Sprintf(" -faults.n=%d", s.number)
 	}
 	s.t.Logf("again: go test ./cmd/schoolbell -run Faults%s -faults.seed=%d -timeout 0 -v", number, s.seed)
-	s.t.Logf("the last faults: %s", strings.Join(s.tally.last(12), "; "))
+	s.t.Logf("the last faults:\n%s", strings.Join(s.tally.last(14), "\n"))
 	s.t.Logf("the gateway's last words:\n%s", s.keeper.lastWords())
 }
 
@@ -286,7 +286,7 @@ type happened struct {
 func (t *tally) begins(kind string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.order = append(t.order, kind)
+	t.order = append(t.order, time.Now().UTC().Format(clock)+" "+kind)
 }
 
 func (t *tally) last(n int) []string {

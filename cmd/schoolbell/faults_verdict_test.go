@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 	"strings"
@@ -176,15 +177,29 @@ func compare(units []unit, got map[int64][]received) (v verdict) {
 				v.say(&v.misordered, "an event has the time %v, but its commit %v: %s %s", r.timestamp, at, r.id, r.fields)
 			}
 		}
-		for key := range wanted[person] {
-			if !had[key] {
-				v.say(&v.lost, "person %d never received, of transaction %s: %s", person, units[key.unit], key.fields)
-			}
-		}
+		v.missing(person, units, wanted[person], had)
 	}
-	slices.Sort(v.said)
 	return v
 }
+
+// missing notes what a person never received, in one sentence per transaction.
+func (v *verdict) missing(person int64, units []unit, wanted map[delivery]expected, had map[delivery]bool) {
+	lost := map[int][]string{}
+	all := map[int]int{}
+	for key := range wanted {
+		all[key.unit]++
+		if !had[key] {
+			lost[key.unit] = append(lost[key.unit], key.fields)
+		}
+	}
+	for _, n := range slices.Sorted(maps.Keys(lost)) {
+		v.say(&v.lost, "person %d never received %d of %d events of transaction %v: %s", person, len(lost[n]), all[n], units[n], slices.Min(lost[n]))
+		v.lost += len(lost[n]) - 1
+	}
+}
+
+// clock is how failures tell the time, for comparing with the gateway's log.
+const clock = "15:04:05.000000"
 
 // unitOf finds what an event belongs to by its id; -1: nothing.
 func unitOf(units []unit, r received) int {
@@ -224,5 +239,5 @@ func (u unit) String() string {
 		return fmt.Sprintf("the recovery at %v (%d transactions)", u.recovered, len(u.transactions))
 	}
 	t := u.transactions[0]
-	return fmt.Sprintf("%d (%v to %v)", t.n, t.before, t.after)
+	return fmt.Sprintf("%d (%v to %v, %s)", t.n, t.before, t.after, t.at.UTC().Format(clock))
 }
