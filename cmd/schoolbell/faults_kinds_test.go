@@ -35,7 +35,7 @@ func faultKinds() []faultKind {
 		{"killed after the store's commit, before the confirmation", 8, at(killedBeforeConfirming)},
 		{"killed in a large transaction", 6, killedInALargeTransaction},
 		{"killed in a drain", 4, at(killedInADrain)},
-		{"stopped and started", 3, at(stopped)},
+		{"stopped and started", 3, stopped},
 		{"frozen", 6, frozen},
 		{"disk full", 3, at(diskFull)},
 		{"server restarted at once, as after a crash", 4, restarted("immediate")},
@@ -175,15 +175,14 @@ func killedInADrain(ctx context.Context, s *faultSuite) (time.Time, error) {
 	return began, err
 }
 
-func stopped(ctx context.Context, s *faultSuite) (time.Time, error) {
-	l := s.keeper.now()
-	began := time.Now()
-	l.signal(syscall.SIGTERM)
-	select {
-	case <-l.ended:
-		return began, nil
-	case <-ctx.Done():
-		return never(), fmt.Errorf("the gateway does not stop: %w", context.Cause(ctx))
+// stopped is what an operator does who has something to change.
+func stopped(r *rand.Rand) happening {
+	d := time.Duration(r.IntN(1000)) * time.Millisecond
+	return func(ctx context.Context, s *faultSuite) (time.Time, error) {
+		began := time.Now()
+		up, err := s.keeper.down(ctx, syscall.SIGTERM)
+		lasting(ctx, d)
+		return began, errors.Join(err, up())
 	}
 }
 
