@@ -116,7 +116,7 @@ const socketBuffer = 32 << 10
 
 // turnAway closes a session that was connected while the drain began.
 func (c *session) turnAway() {
-	e := goingAway(soon())
+	e := goingAway(startTime + soon())
 	var b batch
 	b.appendEnding(e)
 	_ = c.conn.SetWriteDeadline(time.Now().Add(time.Second))

@@ -2,9 +2,14 @@ package wsserver_test
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strconv"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/coder/websocket"
 	"github.com/stretchr/testify/require"
@@ -171,6 +176,7 @@ func TestNobodyEntersBeforeTheGatewayIsReady(t *testing.T) {
 	_, answer, err := websocket.Dial(t.Context(), g.url("/ws/dashboard/", token(tom), ""), nil)
 	require.Error(t, err)
 	require.Equal(t, 503, answer.StatusCode)
+	require.Contains(t, []string{"1", "2"}, answer.Header.Get("Retry-After"), "a start is over soon, mostly")
 	requireRefusal(t, answer, "not_ready")
 
 	ready, err := http.Get(g.http.URL + "/readyz")
@@ -231,4 +237,37 @@ func TestNoCredentialIsEverLogged(t *testing.T) {
 	require.Contains(t, g.log.String(), "path=/ws/dashboard/")
 	require.NotContains(t, g.log.String(), "secret-token")
 	require.NotContains(t, g.log.String(), token(tom))
+}
+
+func TestWhoIsRefusedAtTheStartIsAskedBackSoonAndLaterAfterALongerWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := build(wsserver.Config{}, func(d *wsserver.Deps) {
+			d.Ready = func() []wsserver.Check {
+				return []wsserver.Check{{Name: "snapshot", Required: true, Detail: "42 % done"}}
+			}
+		})
+		var age time.Duration
+		for _, tt := range []struct {
+			age           time.Duration
+			atLeast, most int // seconds
+		}{
+			{0, 1, 2},
+			{3 * time.Second, 3, 6},
+			{time.Hour, 5, 10},
+		} {
+			time.Sleep(tt.age - age)
+			age = tt.age
+			waits := map[int]bool{}
+			for range 200 {
+				w := httptest.NewRecorder()
+				g.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/ws/dashboard/?token="+token(tom), nil))
+				wait, err := strconv.Atoi(w.Header().Get("Retry-After"))
+				require.NoError(t, err)
+				waits[wait] = true
+			}
+			require.GreaterOrEqual(t, slices.Min(slices.Collect(maps.Keys(waits))), tt.atLeast)
+			require.LessOrEqual(t, slices.Max(slices.Collect(maps.Keys(waits))), tt.most)
+			require.Len(t, waits, max(1, tt.most-tt.atLeast), "spread over whole seconds, up to the next: %v", waits)
+		}
+	})
 }

@@ -63,7 +63,8 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, no *refusal) {
 	h.Set("Cache-Control", "no-store")
 	if no.retry {
 		// Everybody who was refused at once should not return at once.
-		wait := s.cfg.RetryAfter + rand.N(s.cfg.RetryAfter)
+		wait := s.patience(no)
+		wait += rand.N(wait)
 		h.Set("Retry-After", strconv.Itoa(int((wait+time.Second-1)/time.Second)))
 	}
 	if no.status == http.StatusUnauthorized {
@@ -76,6 +77,18 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, no *refusal) {
 	_, _ = w.Write(body)
 	// Only the path: a query may hold a token.
 	s.deps.Log.Debug("refused", "path", r.URL.Path, "reason", no.code, "remote", r.RemoteAddr)
+}
+
+// patience is how long somebody who was refused is asked to wait at least. A start is
+// over in a moment, mostly; one that has lasted longer may last as long again.
+func (s *Server) patience(no *refusal) time.Duration {
+	switch {
+	case s.draining.Load():
+		return min(startTime, s.cfg.RetryAfter)
+	case no.status == http.StatusServiceUnavailable:
+		return min(max(startTime, time.Since(s.began)), s.cfg.RetryAfter)
+	}
+	return s.cfg.RetryAfter
 }
 
 // visitor is who asks, and from where on.

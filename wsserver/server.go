@@ -53,8 +53,8 @@ type Config struct {
 	WriteTimeout    time.Duration // how long one write may take (10 s)
 	Linger          time.Duration // how long a closed client may take to go (3 s)
 	DrainSpread     time.Duration // over which Drain closes the sessions (1.5 s)
-	ReturnSpread    time.Duration // over which drained clients are asked to return (10 s)
-	RetryAfter      time.Duration // what a refused client is asked to wait at least (5 s)
+	ReturnSpread    time.Duration // over which drained clients are asked to return, at most (10 s)
+	RetryAfter      time.Duration // what a refused client is asked to wait at least, once we have run so long (5 s)
 
 	MaxSessions  int // in all (20,000)
 	MaxPerPerson int // of one person (20)
@@ -86,8 +86,9 @@ func (c Config) withDefaults() Config {
 
 // Server serves dashboards. Its methods may be called from any goroutine.
 type Server struct {
-	deps Deps
-	cfg  Config
+	deps  Deps
+	cfg   Config
+	began time.Time
 
 	draining atomic.Bool
 	running  sync.WaitGroup // the goroutines of all sessions
@@ -116,6 +117,7 @@ func New(deps Deps, cfg Config) *Server {
 	s := &Server{
 		deps:     deps,
 		cfg:      cfg.withDefaults(),
+		began:    time.Now(),
 		sessions: make(map[*session]struct{}),
 		persons:  make(map[cdc.ID]int),
 	}

@@ -278,28 +278,41 @@ func TestEveryAnswerSaysWhatBrowsersShouldNotDo(t *testing.T) {
 }
 
 func TestDrainAsksEverybodyToReturnAtDifferentTimesAndWaitsUntilAllAreGone(t *testing.T) {
-	g := start(t, wsserver.Config{DrainSpread: 20 * time.Millisecond, ReturnSpread: 10 * time.Second, MaxPerPerson: 50}, nil)
-	const clients = 20
-	var all []*dashboard
-	for range clients {
-		all = append(all, g.enter(t, tom, ""))
+	tests := []struct {
+		name string
+		cfg  wsserver.Config
+		step float64 // ms between the moments at which two return
+	}{
+		{"a few return soon", wsserver.Config{DrainSpread: 20 * time.Millisecond}, 2},
+		{"many within the spread", wsserver.Config{DrainSpread: 20 * time.Millisecond, ReturnSpread: 10 * time.Millisecond}, 0.5},
 	}
-	drained := make(chan error, 1)
-	go func() { drained <- g.Drain(context.Background()) }()
-	waits := map[float64]bool{}
-	for _, d := range all {
-		m := d.requireClosed(1001, "going_away", true)
-		waits[m["retry_after_ms"].(float64)] = true
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.cfg.MaxPerPerson = 50
+			g := start(t, tt.cfg, nil)
+			const clients = 20
+			var all []*dashboard
+			for range clients {
+				all = append(all, g.enter(t, tom, ""))
+			}
+			drained := make(chan error, 1)
+			go func() { drained <- g.Drain(context.Background()) }()
+			var waits, want []int
+			for i, d := range all {
+				m := d.requireClosed(1001, "going_away", true)
+				waits = append(waits, int(m["retry_after_ms"].(float64)))
+				// Nobody before the last goodbye, a millisecond per goodbye, and a second.
+				want = append(want, 1000+clients-1-i+int(tt.step*float64(i)))
+			}
+			require.NoError(t, <-drained)
+			require.ElementsMatch(t, want, waits)
+			require.Zero(t, g.Sessions())
+			_, answer, err := websocket.Dial(t.Context(), g.url("/ws/dashboard/", token(tom), ""), nil)
+			require.Error(t, err)
+			require.Contains(t, []string{"1", "2"}, answer.Header.Get("Retry-After"), "the successor is here soon")
+			requireRefusal(t, answer, "not_ready")
+		})
 	}
-	require.NoError(t, <-drained)
-	require.Len(t, waits, clients)
-	for i := range clients {
-		require.Contains(t, waits, float64(i*500))
-	}
-	require.Zero(t, g.Sessions())
-	_, answer, err := websocket.Dial(t.Context(), g.url("/ws/dashboard/", token(tom), ""), nil)
-	require.Error(t, err)
-	requireRefusal(t, answer, "not_ready")
 }
 
 func TestDrainCutsWhoDoesNotGo(t *testing.T) {
