@@ -198,12 +198,37 @@ func (g *gateway) run(ctx context.Context) error {
 		<-ctx.Done()
 		g.log.Info("stopping")
 		defer stopReading()
-		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 4*time.Second)
-		defer cancel()
-		err := g.server.Drain(last)
-		return errors.Join(err, public.Shutdown(last), admin.Shutdown(last))
+		return g.dismiss(context.WithoutCancel(ctx), public, admin)
 	})
 	return group.Wait()
+}
+
+// Whoever stops us waits for five seconds or so before they kill. The reader needs one
+// of them where the server is in the middle of sending something large.
+const (
+	drainAtMost  = 2500 * time.Millisecond
+	answerAtMost = 300 * time.Millisecond // requests that are being answered
+)
+
+// dismiss lets everybody go. Nobody can hold it up: who does not answer a goodbye, or has
+// sent half a request, is left.
+func (g *gateway) dismiss(ctx context.Context, servers ...*http.Server) error {
+	draining, cancel := context.WithTimeout(ctx, drainAtMost)
+	defer cancel()
+	if err := g.server.Drain(draining); err != nil {
+		g.log.Warn("clients did not answer the goodbye", "reason", err)
+	}
+	answering, cancel := context.WithTimeout(ctx, answerAtMost)
+	defer cancel()
+	var errs []error
+	for _, s := range servers {
+		err := s.Shutdown(answering)
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = s.Close() // which also ends the requests' questions to the database
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 func serveHTTP(s *http.Server, l net.Listener) error {
