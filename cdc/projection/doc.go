@@ -20,10 +20,14 @@
 //   - A transaction may touch more rows than fit into the memory.
 //   - An audience is who may see the event by the end of its transaction.
 //   - The counts equal the SQL definition at every commit.
+//   - A snapshot taken in place of a filled shadow tells what happened in between, as
+//     its net effect, each event once; see compare.go.
+//   - An assignment that closes by itself is told once, whatever happens; see
+//     closing.go.
 //
-// Reset, Apply, Advance and Sync are called by one goroutine, the one that reads
-// the log. Person, Counts, Applied and Stats may be called by any. The package starts no
-// goroutines.
+// Reset, Apply, Advance, Sync, Claim and Moved are called by one goroutine, the one that
+// reads the log. Person, Counts, WasAdmin and Stats may be called by any. The package
+// starts no goroutines.
 //
 // # The shadow's rows
 //
@@ -42,6 +46,10 @@
 //	c scope               the four counts of the scope
 //	w person              when the person began and ceased to be an admin
 //	+ …                   the rows of a large transaction on their way; see aside.go
+//	k kind order          what a comparison with a snapshot has yet to tell
+//
+// While a new snapshot is read, the next generation of all this grows beside it, under
+// letters of another case; see generation.go.
 //
 // A scope is what one person's counts range over: everything (admins), the
 // assignments that a teacher owns, or the students of a tutor.

@@ -6,66 +6,58 @@ import (
 	"github.com/schoolbell/schoolbell/cdc"
 )
 
-// load reads what is kept in memory: people, owners, lookups and counts. Threads
-// stay in the store.
+// load reads what is kept in memory: people, owners, lookups, counts and who was an
+// admin when. Threads stay in the store.
 func (p *Projection) load() error {
-	err := p.scan([]byte{keyPerson}, func(key, value []byte) error {
-		id, _, err := cdc.CutKey(key)
-		if err != nil {
-			return err
+	byID := func(keep func(id cdc.ID, value []byte) error) func(key, value []byte) error {
+		return func(key, value []byte) error {
+			id, _, err := cdc.CutKey(key)
+			if err != nil {
+				return err
+			}
+			return keep(id, value)
 		}
-		p.people[id], err = readPerson(id, value)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("people: %w", err)
 	}
-	err = p.scan([]byte{keyAssignment}, func(key, value []byte) error {
-		id, _, err := cdc.CutKey(key)
-		if err != nil {
+	for _, kind := range []struct {
+		name   string
+		letter byte
+		keep   func(key, value []byte) error
+	}{
+		{"people", keyPerson, byID(func(id cdc.ID, value []byte) (err error) {
+			p.people[id], err = readPerson(id, value)
 			return err
-		}
-		a, err := readAssignment(value)
-		p.assignments[id] = a.heading()
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("assignments: %w", err)
-	}
-	err = p.scan([]byte{keyLookup}, func(key, value []byte) error {
-		r := reader{b: key}
-		index, id := int(r.byte()), r.id()
-		if err := r.end(); err != nil {
+		})},
+		{"assignments", keyAssignment, byID(func(id cdc.ID, value []byte) error {
+			a, err := readAssignment(value)
+			p.assignments[id] = a.heading()
 			return err
-		}
-		row, err := readLookupRow(value)
-		p.lookup(index).set(id, row)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("lookups: %w", err)
-	}
-	err = p.scan([]byte{keyCounts}, func(key, value []byte) error {
-		s, err := readScope(key)
-		if err != nil {
+		})},
+		{"lookups", keyLookup, func(key, value []byte) error {
+			r := reader{b: key}
+			index, id := int(r.byte()), r.id()
+			if err := r.end(); err != nil {
+				return err
+			}
+			row, err := readLookupRow(value)
+			p.lookup(index).set(id, row)
 			return err
-		}
-		p.counts[s], err = readCounts(value)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("counts: %w", err)
-	}
-	err = p.scan([]byte{keyAdmin}, func(key, value []byte) error {
-		id, _, err := cdc.CutKey(key)
-		if err != nil {
+		}},
+		{"counts", keyCounts, func(key, value []byte) error {
+			s, err := readScope(key)
+			if err != nil {
+				return err
+			}
+			p.counts[s], err = readCounts(value)
 			return err
+		}},
+		{"admins", keyAdmin, byID(func(id cdc.ID, value []byte) (err error) {
+			p.admins[id], err = readTurns(value)
+			return err
+		})},
+	} {
+		if err := p.scan([]byte{kind.letter}, kind.keep); err != nil {
+			return fmt.Errorf("%s: %w", kind.name, err)
 		}
-		p.admins[id], err = readTurns(value)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("admins: %w", err)
 	}
 	return nil
 }

@@ -10,6 +10,9 @@ type serverLSN uint64
 // String writes PostgreSQL's notation: what a DBA finds on the server.
 func (l serverLSN) String() string { return cdc.LSN(l).String() }
 
+// MarshalText is String for logs.
+func (l serverLSN) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
+
 // positions are where we stand. They outlive a connection.
 type positions struct {
 	offset  cdc.LSN  // what ours are ahead of the server's
