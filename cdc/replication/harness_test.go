@@ -154,11 +154,12 @@ type sink struct {
 	advances int
 
 	// Called without mu; nil: nothing.
-	onReset  func(context.Context) error
-	onApply  func(*cdc.Tx) error
-	onChange func(*cdc.Change)
-	forget   bool // changes are not kept
-	dead     bool // Sync fails: the machine is about to stop
+	onReset   func(context.Context) error
+	onApply   func(*cdc.Tx) error
+	onChange  func(*cdc.Change)
+	onAdvance func(clock time.Time) (wake time.Time)
+	forget    bool // changes are not kept
+	dead      bool // Sync fails: the machine is about to stop
 
 	saved struct { // what a crash leaves
 		tables map[string]map[string]string
@@ -295,12 +296,15 @@ func (s *sink) note(c *cdc.Change, key, old string) {
 	}
 }
 
-func (s *sink) Advance(at cdc.LSN, _ time.Time) (wake time.Time) {
+func (s *sink) Advance(at cdc.LSN, clock time.Time) (wake time.Time) {
+	if s.onAdvance != nil {
+		wake = s.onAdvance(clock)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.at = max(s.at, at)
 	s.advances++
-	return time.Time{}
+	return wake
 }
 
 func (s *sink) Sync(context.Context) (cdc.LSN, error) {

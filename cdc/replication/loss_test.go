@@ -76,12 +76,7 @@ func TestASlotThatWasDroppedIsMadeAnew(t *testing.T) {
 	// While the gateway runs: it lets go of the slot for a moment.
 	r, _ := s.run(t, k, k.checkpoint())
 	until(t, "the stream", streaming(r))
-	until(t, "the slot is dropped", func() bool {
-		_, err := s.Exec(t.Context(), "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1 AND active_pid IS NOT NULL", s.cfg.Slot)
-		require.NoError(t, err)
-		_, err = s.Exec(t.Context(), "SELECT pg_drop_replication_slot($1)", s.cfg.Slot)
-		return err == nil
-	})
+	s.loseSlot(t)
 	s.missed(t)
 	s.recovered(t, r, k, 2, replication.SlotMissing)
 }
@@ -280,4 +275,66 @@ func TestNothingIsReadAgainWhileSomethingIsWrongOrTheSlotIsInUse(t *testing.T) {
 	s.agree(t, k)
 	require.Equal(t, []string{"", string(replication.SlotAhead)}, k.reasons)
 	require.NoError(t, stop())
+}
+
+func TestAfterThreeSnapshotsWithinAnHourItWaitsAndSaysUntilWhen(t *testing.T) {
+	s := newSchool(t)
+	k := s.followed(t)
+	now := time.Now()
+	s.cfg.Begun = []time.Time{now.Add(-2 * time.Hour), now.Add(-time.Minute), now.Add(time.Minute)}
+	var claimed []time.Time
+	s.cfg.Claim = func(began time.Time) error { claimed = append(claimed, began); return nil }
+	r, stop := s.run(t, k, k.checkpoint())
+	for n := range 3 {
+		until(t, "the stream", streaming(r))
+		require.Equal(t, int64(n), r.Status().Resnapshots[replication.SlotMissing])
+		s.loseSlot(t)
+	}
+	until(t, "it waits", func() bool { return r.Status().State == replication.Waiting && len(r.Status().Reason) > 200 })
+	next := now.Add(-time.Minute).Add(time.Hour).UTC().Format(time.RFC3339)
+	require.Equal(t, "number of snapshots within an hour is 3, and another is needed: replication slot "+s.cfg.Slot+" is missing, want at most 3; "+
+		"fix: look in the logs of schoolbell and PostgreSQL for what broke the log off each time (max_slot_wal_keep_size, another reader of the slot, a restore, a script that makes the publication anew); "+
+		"the next one is taken at "+next+" by itself, or after a restart with a larger snapshots_per_hour", r.Status().Reason)
+	require.Equal(t, 3, k.resets, "the first and two more")
+	require.Len(t, claimed, 2)
+	require.NoError(t, stop())
+
+	// A start is no way round it, and by itself it goes on.
+	s.cfg.Begun = append(claimed, time.Now().Add(-time.Hour).Add(2*time.Second))
+	r, _ = s.run(t, k, k.checkpoint())
+	until(t, "it waits", func() bool { return r.Status().State == replication.Waiting })
+	s.recovered(t, r, k, 3, replication.SlotMissing)
+}
+
+// loseSlot drops the slot of a gateway that runs.
+func (s *school) loseSlot(t *testing.T) {
+	t.Helper()
+	until(t, "the slot is dropped", func() bool {
+		s.exec(t, "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1 AND active_pid IS NOT NULL", s.cfg.Slot)
+		_, err := s.Exec(t.Context(), "SELECT pg_drop_replication_slot($1)", s.cfg.Slot)
+		return err == nil
+	})
+}
+
+func TestARecoveryThatIsKilledBeginsAgainAndTheSinkKeepsWhatItHas(t *testing.T) {
+	s := newSchool(t)
+	k := s.followed(t)
+	had := k.table(work)
+	s.dropSlot(t)
+	s.missed(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	k.onReset = func(context.Context) error {
+		cancel()
+		return context.Canceled
+	}
+	require.NoError(t, replication.New(s.cfg).Run(ctx, k, k.checkpoint()))
+	require.Equal(t, had, k.table(work))
+	require.Zero(t, ask[int](t, s.Conn, "SELECT count(*) FROM pg_replication_slots WHERE slot_name = $1", s.cfg.Slot))
+	k.onReset = nil
+	s.recovers(t, k, replication.SlotMissing)
+
+	// A kill gives nobody the time to drop the slot.
+	s.dropSlot(t)
+	s.exec(t, "SELECT pg_create_logical_replication_slot($1, 'pgoutput')", s.cfg.Slot)
+	s.recovers(t, k, replication.SlotAhead)
 }

@@ -2,6 +2,7 @@ package replication_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -86,4 +87,41 @@ func TestAFastShutdownIsNotDelayedAndNothingIsLost(t *testing.T) {
 	require.Equal(t, 1, k.resets)
 	s.exec(t, "INSERT INTO work SELECT '', n, -1, 'a' FROM generate_series(1, 1000) n")
 	_ = s.Close(t.Context())
+}
+
+// Nobody writes, so that nobody else tells the time.
+func TestASinkThatWantsToBeWokenHearsTheServersClock(t *testing.T) {
+	s := newSchool(t)
+	k := newSink()
+	var mu sync.Mutex
+	var wake time.Time
+	var late []time.Duration // how late we were told, by the server's clock
+	calls := 0
+	k.onAdvance = func(clock time.Time) time.Time {
+		mu.Lock()
+		defer mu.Unlock()
+		calls++
+		switch {
+		case wake.IsZero():
+		case clock.Before(wake):
+			return wake
+		default:
+			late = append(late, clock.Sub(wake))
+		}
+		wake = clock.Add(1500 * time.Millisecond)
+		return wake
+	}
+	r, _ := s.run(t, k, cdc.Checkpoint{})
+	until(t, "the stream", streaming(r))
+	until(t, "it is woken", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(late) == 4
+	})
+	mu.Lock()
+	defer mu.Unlock()
+	for _, d := range late {
+		require.Less(t, d, time.Second)
+	}
+	require.LessOrEqual(t, calls, 4*3, "the server is not asked all the time")
 }
