@@ -65,7 +65,7 @@ type Config struct {
 	// continues, in one word; "": it need not.
 	Stale string
 	// Adopt allows to go on with another server or database than the one the sink's
-	// positions are of.
+	// positions are of. A slot of our name there is dropped.
 	Adopt bool
 	// SnapshotsPerHour is how many snapshots may be begun within an hour (3).
 	SnapshotsPerHour int

@@ -16,6 +16,28 @@
 // What fails before Reset has returned drops the slot and begins again: a snapshot
 // cannot be had twice.
 //
+// # When the log does not continue
+//
+// Every connection first compares the server with where the sink stands: identifier,
+// database, timeline, end of the log, slot, and the lineage of publication and tables.
+// Where the log does not continue there, the order above is gone through again, over
+// what the sink has: it compares. While following, three things tell the same: the log
+// describes a table that is not ours under the name of one that is, what is sent a
+// second time is not what was sent the first time (the server was set back and written
+// on), and Watch sees another lineage. The stream then ends before anything wrong is
+// applied, and the next connection finds the same.
+//
+//	connect ──▶ it continues ──────────────▶ follow the log ──▶ connect
+//	   │                                         ▲
+//	   ├──▶ it does not ──▶ drop our slot ──▶ slot, snapshot, Sink.Reset
+//	   │                        │ too many within the hour
+//	   │                        ▼
+//	   └──▶ another server, something wrong, slot in use ──▶ wait, and say why ──▶ connect
+//
+// Positions are ours: the server's own, and an offset that grows where a server counts
+// from lower than the one before. What is written to the server or read by a DBA is the
+// server's own; the types cdc.LSN and serverLSN keep the two apart.
+//
 // # Promises
 //
 //   - A first start under load loses nothing and doubles nothing.
@@ -24,6 +46,10 @@
 //   - A transaction of any size passes in bounded memory: its changes are read from
 //     the connection while the sink pulls them.
 //   - Nothing is confirmed that Sync did not answer for.
+//   - The loss of the slot, of the server or of a part of the log is noticed, and costs a
+//     snapshot: the sink again has what the database has. Positions grow in any case.
+//   - Snapshots are rationed: what breaks the log off all the time does not make the
+//     server read all tables all the time. Another server is adopted only with consent.
 //   - Nobody waits for us: a keepalive is answered at once, also in the middle of a
 //     transaction; a fast shutdown of the server is not delayed; a quiet publication
 //     beside a busy database holds no log.

@@ -1,7 +1,11 @@
 package replication
 
 import (
+	"bytes"
+	"errors"
+	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -87,6 +91,37 @@ func TestPositionsGrowWhateverTheServerCounts(t *testing.T) {
 	})
 	require.Zero(t, offsetFor(5, 0, 4))
 	require.Zero(t, (&positions{offset: 7}).theirs(5))
+}
+
+// Otherwise a kill at the wrong moment would leave nothing by which the next start could
+// tell.
+func TestNothingIsConfirmedBeforeTheLogIsKnownToBeTheOneThatWasRead(t *testing.T) {
+	s := stream{at: &positions{durable: 500, handed: 600}, again: &again{from: 400, upTo: 600, last: cdc.Mark{Commit: 300}}}
+	require.Equal(t, cdc.LSN(400), s.confirmable())
+	require.NoError(t, s.reached())
+	require.Equal(t, cdc.LSN(500), s.confirmable())
+	require.True(t, s.asked, "and then at once")
+
+	s.again = &again{from: 400, upTo: 600, last: cdc.Mark{Commit: 450, End: 460}}
+	require.ErrorAs(t, s.reached(), new(*loss), "the newest transaction did not come again")
+	require.Equal(t, cdc.LSN(400), s.confirmable())
+}
+
+func TestThatItWaitsForAnHourIsLoggedOnce(t *testing.T) {
+	var log bytes.Buffer
+	r := New(Config{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	now := time.Now()
+	r.begun = []time.Time{now, now, now}
+	for range 3 {
+		err := r.claim(now, &loss{SlotMissing, "the slot is missing"})
+		require.ErrorContains(t, err, "and another is needed: the slot is missing")
+		require.True(t, passes(err))
+		require.Greater(t, r.patience(err, 0), 30*time.Second)
+	}
+	require.Equal(t, 1, strings.Count(log.String(), "not following the log"))
+	require.Greater(t, r.patience(errors.New("anything else"), time.Second), 400*time.Millisecond)
+	require.Equal(t, 2, strings.Count(log.String(), "not following the log"))
+	require.Zero(t, r.Status().Resnapshots[SlotMissing])
 }
 
 // logged is a transaction of a server's log.

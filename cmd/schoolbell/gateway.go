@@ -299,7 +299,7 @@ func (g *gateway) ready() []wsserver.Check {
 	at, _ := g.store.Checkpoint()
 	checks := []wsserver.Check{
 		{Name: "snapshot", OK: at.Complete, Required: true, Detail: snapshotDetail(s)},
-		{Name: "stream", OK: s.State == replication.Streaming, Required: s.ServerEnd == 0, Detail: s.Reason},
+		{Name: "stream", OK: s.State == replication.Streaming, Required: s.ServerEnd == 0, Detail: streamDetail(s)},
 		{Name: "lag", OK: s.Lag < lateAfter, Detail: fmt.Sprintf("%v behind the log; fix: look for a long transaction, a slow disk or a busy processor", s.Lag.Round(time.Second))},
 		{Name: "publication", OK: s.Health == nil},
 	}
@@ -319,6 +319,13 @@ func (g *gateway) ready() []wsserver.Check {
 		}
 	}
 	return checks
+}
+
+func streamDetail(s replication.Status) string {
+	if s.State != replication.Snapshotting {
+		return s.Reason
+	}
+	return s.Reason + "; " + snapshotDetail(s)
 }
 
 func snapshotDetail(s replication.Status) string {
