@@ -45,6 +45,13 @@ func replicationSection(source func() Replication, tables []string) prometheus.C
 			"cause", reconnectCauses(), func(r S) map[string]int64 { return r.Reconnects }),
 		countersBy("resnapshots_total", "Times the tables were begun to be read again because the log did not continue, by the reason.",
 			"reason", resnapshotReasons(), func(r S) map[string]int64 { return r.Resnapshots }),
+		gauge("resnapshot_wait_seconds", "Time until a snapshot that is needed may be begun, as there were too many; 0 when none is waited for.",
+			func(r S) float64 {
+				if r.PutOff.IsZero() {
+					return 0
+				}
+				return max(0, time.Until(r.PutOff).Seconds())
+			}),
 	}}
 }
 

@@ -26,6 +26,7 @@ type Replication struct {
 	Rows         []TableRows
 	Reconnects   map[string]int64 // by cause
 	Resnapshots  map[string]int64 // by reason
+	PutOff       time.Time        // until when a snapshot that is needed has to wait; zero: none has to
 }
 
 // TableRows counts the row changes of one table, named as in Info.Tables.

@@ -122,6 +122,9 @@ func TestThatItWaitsForAnHourIsLoggedOnce(t *testing.T) {
 	require.Greater(t, r.patience(errors.New("anything else"), time.Second), 400*time.Millisecond)
 	require.Equal(t, 2, strings.Count(log.String(), "not following the log"))
 	require.Zero(t, r.Status().Resnapshots[SlotMissing])
+	require.Equal(t, now.Add(time.Hour), r.Status().PutOff)
+	require.NoError(t, r.claim(now.Add(time.Hour), nil))
+	require.Zero(t, r.Status().PutOff)
 }
 
 // logged is a transaction of a server's log.

@@ -36,6 +36,7 @@ func (r *Reader) claim(now time.Time, lost *loss) error {
 		return nil
 	}
 	if next := nextSnapshot(r.begun, now, r.cfg.SnapshotsPerHour); next.After(now) {
+		r.board.wait(next)
 		why := "the first snapshot did not succeed"
 		if lost != nil {
 			why = lost.why
@@ -48,6 +49,7 @@ func (r *Reader) claim(now time.Time, lost *loss) error {
 			passing: true,
 		}).because(&rationed{next})
 	}
+	r.board.wait(time.Time{})
 	if r.cfg.Claim != nil {
 		if err := r.cfg.Claim(now); err != nil {
 			return &sinkError{fmt.Errorf("begin a snapshot: %w", err)}

@@ -64,7 +64,10 @@ type Status struct {
 	// Resnapshots counts how often the tables were begun to be read again because the
 	// log did not continue. Every reason is there.
 	Resnapshots map[Reason]int64
-	Slot        SlotStatus // as Watch saw it last
+	// PutOff is until when a snapshot that is needed has to wait, as too many were taken;
+	// zero: none has to.
+	PutOff time.Time
+	Slot   SlotStatus // as Watch saw it last
 }
 
 // Progress is how far the snapshot is.
@@ -132,6 +135,7 @@ type board struct {
 	perSecond  float64
 	reconnects map[Cause]int64
 	again      map[Reason]int64
+	putOff     time.Time
 	slot       SlotStatus
 	offset     cdc.LSN // what our positions are ahead of the server's
 }
@@ -172,10 +176,18 @@ func (b *board) reconnect(c Cause, reason string) {
 	b.reconnects[c]++
 }
 
+// resnapshot counts that the tables are begun to be read again.
 func (b *board) resnapshot(r Reason) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.again[r]++
+}
+
+// wait says until when a snapshot has to wait; zero: it need not.
+func (b *board) wait(until time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.putOff = until
 }
 
 // health is what a look at the catalogue found wrong.
@@ -258,7 +270,7 @@ func (r *Reader) Status() Status {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s.State, s.Reason, s.Slot = b.state, b.reason, b.slot
-	s.Health = b.watched
+	s.PutOff, s.Health = b.putOff, b.watched
 	if s.Health == nil {
 		s.Health = b.described
 	}

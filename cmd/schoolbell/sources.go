@@ -58,7 +58,7 @@ func (g *gateway) replicationMetrics() metrics.Replication {
 	m := metrics.Replication{
 		State: string(s.State), CaughtUp: s.CaughtUp, Problem: s.Health != nil,
 		LagBytes: s.LagBytes, Lag: s.Lag, Transactions: s.Transactions, Reconnects: words(s.Reconnects),
-		Resnapshots: words(s.Resnapshots),
+		Resnapshots: words(s.Resnapshots), PutOff: s.PutOff,
 	}
 	for _, t := range s.Rows {
 		m.Rows = append(m.Rows, metrics.TableRows(t))
