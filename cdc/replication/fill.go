@@ -16,11 +16,11 @@ import (
 // first start, and when the log does not continue. c must not be used between the two:
 // its next command ends the snapshot.
 func (r *Reader) fill(ctx context.Context, c *conn, now cdc.Source, old *slot, lost *loss, sink Sink) error {
-	if lost != nil {
-		r.staying = true
-	}
-	if err := r.clear(ctx, c, now, old, lost); err != nil {
+	if err := r.clear(ctx, c, now, old); err != nil {
 		return err
+	}
+	if lost != nil {
+		r.lost, r.staying = lost, true // the slot is gone: there is no way back
 	}
 	if err := r.claim(time.Now(), lost); err != nil {
 		return err
@@ -63,10 +63,7 @@ func (r *Reader) filled(snap *cdc.Snapshot, tables map[uint32]string) {
 // clear makes room for the slot. The one that the sink's positions are of is of no more
 // use, and one that an interrupted start left behind never was: they are dropped, so
 // that they hold no log while we may have to wait. Any other is not ours to touch.
-func (r *Reader) clear(ctx context.Context, c *conn, now cdc.Source, old *slot, lost *loss) error {
-	if lost != nil && r.lost == nil {
-		r.lost = lost // from here on there is no going back
-	}
+func (r *Reader) clear(ctx context.Context, c *conn, now cdc.Source, old *slot) error {
 	if old == nil {
 		return nil
 	}
