@@ -1,14 +1,30 @@
 package projection
 
-import "github.com/schoolbell/schoolbell/cdc"
+import (
+	"cmp"
+	"slices"
 
-// actives tells how many threads a student has in a scope, where the transaction at
-// hand changes that. A large one may do so for every student with every teacher. So
-// scopes and students are numbered, and an entry takes a tenth of what its names would.
+	"github.com/schoolbell/schoolbell/cdc"
+)
+
+// actives tells by how much the transaction at hand changes how many threads a student
+// has in a scope. A large one may do so for every student with every teacher. So scopes
+// and students are numbered, and an entry takes a tenth of what its names would; and
+// only when the transaction is over is it read, in the order of the keys, what those
+// numbers were: at random every read would be one from the disk.
 type actives struct {
 	scopes   numbers[scope]
 	students numbers[cdc.ID]
-	tallies  map[[2]uint32]tally // by the numbers of scope and student
+	deltas   map[entry]int32
+	settled  []settled // what the numbers of a transaction that is not large are in the end
+}
+
+// entry is the numbers of a scope and a student.
+type entry struct{ scope, student uint32 }
+
+type settled struct {
+	entry
+	tally
 }
 
 // numbers gives numbers to things in the order in which it meets them.
@@ -38,74 +54,79 @@ func (n *numbers[T]) reset() {
 // reset forgets all, and after a large transaction the memory too: a map keeps its size
 // for ever.
 func (a *actives) reset() {
-	if len(a.tallies) > 4096 {
+	if len(a.deltas) > 4096 {
 		*a = actives{}
 	}
 	a.scopes.reset()
 	a.students.reset()
-	clear(a.tallies)
+	clear(a.deltas)
+	a.settled = a.settled[:0]
 }
 
-// active names how many threads a student has in a scope.
-type active struct {
-	scope   scope
-	student cdc.ID
+// appendKey writes the key of an entry.
+func (a *actives) appendKey(dst []byte, e entry) []byte {
+	return a.students.all[e.student].AppendKey(a.scopes.all[e.scope].append(append(dst, keyActive)))
 }
 
-func (a active) append(dst []byte) []byte { return a.student.AppendKey(a.scope.append(dst)) }
-
-// each visits all of them.
-func (a *actives) each(f func(active, tally)) {
-	for at, t := range a.tallies {
-		f(active{a.scopes.all[at[0]], a.students.all[at[1]]}, t)
-	}
-}
-
-func (f *fold) addActive(s scope, student cdc.ID, n int32) error {
+func (a *actives) add(s scope, student cdc.ID, n int32) {
 	if (s == scope{} || student.IsZero()) {
-		return nil
+		return
 	}
-	at := [2]uint32{f.actives.scopes.number(s), f.actives.students.number(student)}
-	t, ok := f.actives.tallies[at]
-	if !ok {
-		was, err := f.p.number(active{s, student}.append([]byte{keyActive}))
-		if err != nil {
-			return err
-		}
-		if f.actives.tallies == nil {
-			f.actives.tallies = map[[2]uint32]tally{}
-		}
-		t = tally{was, was}
+	if a.deltas == nil {
+		a.deltas = map[entry]int32{}
 	}
-	t.now += n
-	f.actives.tallies[at] = t
-	return nil
+	a.deltas[entry{a.scopes.number(s), a.students.number(student)}] += n
+}
+
+// sorted lists what changed in the order of the keys.
+func (a *actives) sorted() []entry {
+	var list []entry
+	for e, n := range a.deltas {
+		if n != 0 {
+			list = append(list, e)
+		}
+	}
+	slices.SortFunc(list, func(x, y entry) int {
+		if x.scope != y.scope {
+			s, t := a.scopes.all[x.scope], a.scopes.all[y.scope]
+			return cmp.Or(cmp.Compare(s.kind, t.kind), s.person.Compare(t.person))
+		}
+		return a.students.all[x.student].Compare(a.students.all[y.student])
+	})
+	return list
 }
 
 // countActives counts the students who have got their first thread in a scope, or
-// lost their last.
-func (f *fold) countActives() {
-	f.actives.each(func(a active, t tally) {
-		if d := t.appeared(); d != 0 {
-			f.delta(a.scope).ActiveStudents += d
-		}
-	})
-}
-
-// putActives takes them out of the memory, as they are in the end.
-func (f *fold) putActives() error {
+// lost their last, and settles how many they have in the end. Of a large transaction
+// that goes aside.
+func (f *fold) countActives() error {
 	pieces := pieces{p: f.p}
-	var err error
-	f.actives.each(func(a active, t tally) {
-		if err == nil && t.was != t.now {
-			pieces.batch().Set(a.append([]byte{keyAside, keyActive}), t.append(nil))
-			err = pieces.mayFlush()
+	a := &f.actives
+	large := f.large()
+	key, number := make([]byte, 0, 32), make([]byte, 0, 8)
+	for _, e := range a.sorted() {
+		key = a.appendKey(append(key[:0], keyAside), e)
+		was, err := f.p.number(key[1:])
+		if err != nil {
+			return err
 		}
-	})
-	if err != nil {
-		return err
+		t := tally{was, was + a.deltas[e]}
+		if d := t.appeared(); d != 0 {
+			f.delta(a.scopes.all[e.scope]).ActiveStudents += d
+		}
+		if !large {
+			a.settled = append(a.settled, settled{e, t})
+			continue
+		}
+		number = t.append(number[:0])
+		pieces.batch().Set(key, number)
+		if err := pieces.mayFlush(); err != nil {
+			return err
+		}
 	}
-	f.actives = actives{}
+	if large {
+		*a = actives{}
+	}
 	return pieces.flush()
 }
 

@@ -56,7 +56,7 @@ func scopesOf(t thread, teacher cdc.ID) [3]scope {
 }
 
 // countThread turns a touched thread into differences of the counts.
-func (f *fold) countThread(r *touched[thread]) error {
+func (f *fold) countThread(r *touched[thread]) {
 	counted, counts := r.existed && !r.was.gone, r.exists && !r.now.gone
 	var was, now [3]scope
 	if counted {
@@ -71,14 +71,9 @@ func (f *fold) countThread(r *touched[thread]) error {
 		if was[i] == now[i] && r.was.student == r.now.student {
 			continue // still the same student in the same scope
 		}
-		if err := f.addActive(was[i], r.was.student, -1); err != nil {
-			return err
-		}
-		if err := f.addActive(now[i], r.now.student, +1); err != nil {
-			return err
-		}
+		f.actives.add(was[i], r.was.student, -1)
+		f.actives.add(now[i], r.now.student, +1)
 	}
-	return nil
 }
 
 func (f *fold) addThread(s scope, t thread, n int64) {

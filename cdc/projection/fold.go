@@ -262,16 +262,14 @@ func (f *fold) settle(w *eventWriter) error {
 			return err
 		}
 		f.note(unchanged(r))
-		return f.countThread(r)
+		f.countThread(r)
+		return nil
 	})
 	if err != nil {
 		return err
 	}
-	f.countActives()
-	if f.large() {
-		if err := f.putActives(); err != nil {
-			return err
-		}
+	if err := f.countActives(); err != nil {
+		return err
 	}
 	w.closedAll(f)
 	for _, r := range f.people.rows {

@@ -22,11 +22,9 @@ func (f *fold) store(b writer) {
 			}
 		}
 	}
-	f.actives.each(func(a active, t tally) {
-		if t.was != t.now {
-			setNumber(b, a.append([]byte{keyActive}), t.append(nil))
-		}
-	})
+	for _, s := range f.actives.settled {
+		setNumber(b, f.actives.appendKey(nil, s.entry), s.append(nil))
+	}
 	for assignment, tutors := range f.reaches {
 		for tutor, n := range tutors {
 			if n.was != n.now {
