@@ -26,7 +26,7 @@ type GapReason string
 const (
 	Retention   GapReason = "retention"    // older than what is kept
 	Bulk        GapReason = "bulk"         // too much in one transaction; the history has it
-	HistoryLost GapReason = "history_lost" // from before this history, unknown to it, or not to be read
+	HistoryLost GapReason = "history_lost" // from before this history, or unknown to it
 )
 
 // GapType is the `type` of a message that says what could not be given.

@@ -52,7 +52,7 @@ func (s *Subscription) catchUp(buf []*Message) (Taken, error) {
 	}
 	p, err := r.read(s.person, admin, from, to, buf)
 	if err != nil {
-		return s.giveUp(buf, from, err)
+		return Taken{}, s.breakOff(from, err)
 	}
 	kept := r.history.Kept()
 
@@ -104,25 +104,20 @@ func (s *Subscription) join() {
 	}
 }
 
-// giveUp says that the rest cannot be given and goes live.
-func (s *Subscription) giveUp(buf []*Message, from cdc.Position, cause error) (Taken, error) {
-	r := s.router
-	s.mu.Lock()
-	live := s.live
-	s.mu.Unlock()
-	if !live {
-		s.join()
-	}
+// breakOff ends a subscription whose history could not be read. A store that fails to
+// read, or has failed to write, is about to be opened again or replaced: the one after it
+// knows what is kept, and whether anything is lost. We do not.
+func (s *Subscription) breakOff(from cdc.Position, cause error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {
-		return Taken{}, s.err
+		return s.err
 	}
-	r.cfg.Log.Error("a client could not catch up", "user", s.person, "pos", from, "err", cause)
+	s.router.cfg.Log.Error("a client could not catch up", "user", s.person, "pos", from, "err", cause)
+	s.err = fmt.Errorf("%w: %w", ErrUnreadable, cause)
+	s.queue = queue{}
 	s.stopCatching()
-	buf[0] = r.gap(HistoryLost, from, s.joinedAt)
-	s.given = s.joinedAt
-	return Taken{N: 1, Cursor: s.given, More: true}, nil
+	return s.err
 }
 
 // Page is a part of somebody's history.

@@ -55,14 +55,19 @@ func TestWhatRetentionRemovesDuringAReplayIsSaid(t *testing.T) {
 	require.Equal(t, []string{"gap retention 0/1.0-0/3.1 ?", "0/4.1"}, drain(t, sub))
 }
 
-func TestAHistoryThatCannotBeReadIsSaid(t *testing.T) {
+func TestAHistoryThatCannotBeReadEndsTheSubscriptionAndClaimsNoLoss(t *testing.T) {
 	s := newSchool(router.Config{})
 	s.commit(event(pos(2, 1), false, 1))
 	sub := s.join(t, teacher(1), new(pos(1, 0)))
 	s.memory.broken = errDisk
-	require.Equal(t, []string{"gap history_lost 0/1.0-0/2.1 ?"}, drain(t, sub))
-	s.commit(event(pos(3, 1), false, 1))
-	require.Equal(t, []string{"0/3.1"}, drain(t, sub), "and it goes on live")
+	for range 2 {
+		taken, err := sub.Take(make([]*router.Message, 8))
+		require.ErrorIs(t, err, router.ErrUnreadable)
+		require.Zero(t, taken)
+	}
+	require.Zero(t, s.Stats().Replaying)
+	s.memory.broken = nil
+	require.Equal(t, []string{"0/2.1"}, drain(t, s.join(t, teacher(1), new(pos(1, 0)))), "whoever resumes gets it")
 }
 
 func TestAPageIsAPartOfOnesOwnHistory(t *testing.T) {

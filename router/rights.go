@@ -11,6 +11,9 @@ import (
 var (
 	// ErrSlow: the queue was full. Nothing is lost: reconnect and resume.
 	ErrSlow = errors.New("the subscriber is too slow: its queue was full; reconnect and resume from the last id")
+	// ErrUnreadable: the history could not be read now. Nothing that the subscriber has
+	// is wrong: reconnect and resume from the last position.
+	ErrUnreadable = errors.New("the history cannot be read; reconnect and resume from the last id")
 	// ErrInactive: the account was deactivated or is gone.
 	ErrInactive = errors.New("the account is not active")
 	// ErrRole: the person's role may not see a dashboard.

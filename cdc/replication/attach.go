@@ -50,6 +50,9 @@ func (r *Reader) attach(ctx context.Context, sink Sink) error {
 	if err != nil {
 		return err
 	}
+	// A client's position may be anything up to here. What arrives first carries a place
+	// of its own, and not how far the log goes.
+	raise(&r.board.serverEnd, r.at.ours(end))
 	s, err := r.follower(ctx, c)
 	if err != nil {
 		return err

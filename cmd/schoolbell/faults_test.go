@@ -36,7 +36,8 @@ import (
 func TestFaultsLoseNothingAndDoubleNothing(t *testing.T) {
 	t.Parallel()
 	s := newFaultSuite(t)
-	kinds := faultKinds()
+	kinds := slices.DeleteFunc(faultKinds(), func(f faultKind) bool { return !strings.Contains(f.kind, s.only) })
+	require.NotEmpty(t, kinds, "no fault is called %q", s.only)
 	n := s.number
 	if n == 0 {
 		n = len(kinds)
@@ -68,6 +69,7 @@ type faultSuite struct {
 	ctx    context.Context // ends, with the cause, when something is wrong for good
 	number int
 	seed   uint64
+	only   string
 	rand   *rand.Rand
 
 	server   *postgres.Server
@@ -94,7 +96,7 @@ var faultSchool = school.Size{Teachers: 5, Tutors: 3, Admins: 4, Students: fewes
 const steadyOfEach = 2
 
 func newFaultSuite(t *testing.T) *faultSuite {
-	s := &faultSuite{t: t, number: flagValue[int](faultsNumber), seed: flagValue[uint64](faultsSeed), tally: &tally{kinds: map[string]*happened{}}}
+	s := &faultSuite{t: t, number: flagValue[int](faultsNumber), seed: flagValue[uint64](faultsSeed), only: flagValue[string](faultsOnly), tally: &tally{kinds: map[string]*happened{}}}
 	s.rand = rand.New(rand.NewPCG(s.seed, 1))
 	t.Cleanup(s.explain)
 	ctx, failed := context.WithCancelCause(t.Context())
@@ -252,7 +254,7 @@ func (s *faultSuite) explain() {
 	if s.number > 0 {
 		number = fmt.Sprintf(" -faults.n=%d", s.number)
 	}
-	s.t.Logf("again: go test ./cmd/schoolbell -run Faults%s -faults.seed=%d -timeout 0 -v", number, s.seed)
+	s.t.Logf("again: go test ./cmd/schoolbell -run Faults%s -faults.only=%q -faults.seed=%d -timeout 0 -v", number, s.only, s.seed)
 	s.t.Logf("the last faults:\n%s", strings.Join(s.tally.last(14), "\n"))
 	s.t.Logf("the gateway's last words:\n%s", s.keeper.lastWords())
 }

@@ -16,6 +16,7 @@ const mainVariable = "SCHOOLBELL_TEST_MAIN"
 const (
 	faultsNumber = "faults.n"
 	faultsSeed   = "faults.seed"
+	faultsOnly   = "faults.only"
 )
 
 func TestMain(m *testing.M) {
@@ -25,5 +26,6 @@ func TestMain(m *testing.M) {
 	}
 	flag.Int(faultsNumber, 0, "how many faults to inject; 0: each kind once")
 	flag.Uint64(faultsSeed, 20261123, "which faults to inject, and what the LMS does meanwhile")
+	flag.String(faultsOnly, "", "inject only faults whose name contains this")
 	pgtest.Main(m)
 }

@@ -46,10 +46,14 @@ func (g *gateway) publish(meant projection.Result) {
 	g.router.Publish(router.Batch{Cursor: meant.Cursor, People: meant.People, Events: meant.Events, More: meant.More})
 }
 
-// Advance notes that nothing of ours happened before at.
+// Advance notes that nothing of ours happened before at. What the projection could not
+// store on the way was not published either: then nobody may be told that they have
+// everything up to at, or they would resume behind it.
 func (s sink) Advance(at cdc.LSN, clock time.Time) (wake time.Time) {
 	wake = s.projection.Advance(at, clock)
-	s.router.Advance(cdc.Position{LSN: at})
+	if s.store.Failure() == nil {
+		s.router.Advance(cdc.Position{LSN: at})
+	}
 	return wake
 }
 
