@@ -49,14 +49,14 @@ func (s *faultSuite) checkpoint() {
 		d.mu.Unlock()
 	}
 	transactions := s.committed(ctx, conn)
-	recoveries, err := s.keeper.recoveries()
+	recoveries, diskFull, err := s.keeper.since()
 	s.must(err)
 	hadNoRights := withoutRights(transactions)
 	var judged verdict
 	s.truth, judged = judge(s.truth, transactions, recoveries, got)
 	v.add(judged)
 	for person, words := range told {
-		judgeGoodbyes(&v, person, words, hadNoRights[person])
+		judgeGoodbyes(&v, person, words, hadNoRights[person], diskFull)
 	}
 	s.verdict.add(v)
 	require.Zero(s.t, v.wrong(), "%v\n%s", &v, strings.Join(v.said, "\n"))
@@ -111,10 +111,14 @@ func withoutRights(transactions []transaction) map[int64]bool {
 // judgeGoodbyes looks at the refusals and the goodbyes that somebody got: whoever may
 // be connected is never told to stay away, and a client that does nothing wrong is
 // never told that it does.
-func judgeGoodbyes(v *verdict, person int64, told []string, hadNoRights bool) {
+func judgeGoodbyes(v *verdict, person int64, told []string, hadNoRights, diskFull bool) {
 	for _, word := range told {
 		switch word {
 		case "going_away", "not_ready", "heartbeat_timeout", "slow_consumer":
+		case "internal_error": // the history cannot be read
+			if !diskFull {
+				v.say(&v.lost, "person %d was told %q, and no disk was full", person, word)
+			}
 		case "credentials_revoked", "role_not_allowed", "account_inactive":
 			if !hadNoRights {
 				v.say(&v.lost, "person %d was told %q and had every right", person, word)

@@ -152,23 +152,25 @@ func (k *keeper) close() {
 	k.running.Wait()
 }
 
-// recoveries answers what the gateway has said of them since the last call, oldest
-// first.
-func (k *keeper) recoveries() ([]recovery, error) {
+// since answers what recoveries the gateway has spoken of since the last call, oldest
+// first, and whether its disk was full.
+func (k *keeper) since() (all []recovery, diskFull bool, err error) {
 	k.mu.Lock()
-	lives := k.lives
-	k.judged = lives
+	k.judged = k.lives
 	k.lives = []*life{k.current}
+	lives := k.judged
 	k.mu.Unlock()
-	var all []recovery
 	for _, l := range lives {
 		found, err := l.recoveries()
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		all = append(all, found...)
+		l.mu.Lock()
+		diskFull = diskFull || slices.Contains(l.explains, 1)
+		l.mu.Unlock()
 	}
-	return all, nil
+	return all, diskFull, nil
 }
 
 // recoveries reads the log of one life from where it was read last.

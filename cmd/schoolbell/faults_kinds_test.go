@@ -30,7 +30,7 @@ type happening func(ctx context.Context, s *faultSuite) (began time.Time, err er
 func never() time.Time { return time.Time{} }
 
 func faultKinds() []faultKind {
-	return []faultKind{
+	return append(slotFaults(), []faultKind{
 		{"killed at any moment", 6, at(func(ctx context.Context, s *faultSuite) (time.Time, error) { return s.kill(s.keeper.now()) })},
 		{"killed after the store's commit, before the confirmation", 8, at(killedBeforeConfirming)},
 		{"killed in a large transaction", 6, killedInALargeTransaction},
@@ -52,7 +52,7 @@ func faultKinds() []faultKind {
 		{"clients' link half open, to the gateway", 2, stalled(clientsLink, toServer)},
 		{"clients' link half open, from the gateway", 2, stalled(clientsLink, toClient)},
 		{"clients' link lost, unknown to the gateway", 2, orphaned(clientsLink)},
-	}
+	}...)
 }
 
 func databaseLink(s *faultSuite) *proxy { return s.database }
@@ -268,10 +268,14 @@ func orphaned(which func(*faultSuite) *proxy) func(*rand.Rand) happening {
 	}
 }
 
+func (s *faultSuite) dba(ctx context.Context) (*pgx.Conn, error) {
+	return pgx.Connect(ctx, s.server.URL("postgres"))
+}
+
 // exec runs a statement as the DBA, when the server is there.
 func (s *faultSuite) exec(ctx context.Context, sql string) error {
 	for {
-		conn, err := pgx.Connect(ctx, s.server.URL("postgres"))
+		conn, err := s.dba(ctx)
 		if err == nil {
 			_, err = conn.Exec(ctx, sql)
 			_ = conn.Close(ctx)
@@ -290,14 +294,7 @@ func (s *faultSuite) exec(ctx context.Context, sql string) error {
 // many bytes of it as are given; the one after that begins anew.
 func (s *faultSuite) killInSnapshots(ctx context.Context, after ...int) error {
 	for _, limit := range after {
-		read := 0
-		t := newTrap(func(m wireMessage) bool {
-			if m.way == toClient && m.link.readsSnapshot() && m.kind == 'D' {
-				read += len(m.raw)
-			}
-			return read > limit
-		})
-		began, err := s.killWhenSprung(ctx, t)
+		began, err := s.killWhenSprung(ctx, newTrap(snapshotBytes(limit)))
 		if err != nil {
 			return err
 		}

@@ -123,7 +123,7 @@ func newFaultSuite(t *testing.T) *faultSuite {
 	u.Host = s.database.address()
 	s.keeper = &keeper{t: t, failed: failed, program: buildProgram(t), args: []string{
 		"serve", "--database", u.String(), "--data", t.TempDir(), "--listen", address, "--admin-listen", freePort(t),
-		"--metrics-interval", "1s", "--heartbeat", "2s", "--log-format", "json",
+		"--metrics-interval", "1s", "--heartbeat", "2s", "--log-format", "json", "--snapshots-per-hour", "100000",
 	}}
 	t.Cleanup(s.keeper.close)
 	require.NoError(t, s.keeper.start())
