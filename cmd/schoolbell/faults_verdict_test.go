@@ -17,14 +17,13 @@ import (
 type verdict struct {
 	lost, doubled, misordered, leaked, counts int
 	events, deliveries                        int
-	said                                      []string // the first of each
+	said                                      []string // of each kind the first
 }
 
 func (v *verdict) wrong() int { return v.lost + v.doubled + v.misordered + v.leaked + v.counts }
 
 func (v *verdict) say(n *int, format string, args ...any) {
-	*n++
-	if len(v.said) < 10 {
+	if *n++; *n <= 10 {
 		v.said = append(v.said, fmt.Sprintf(format, args...))
 	}
 }
