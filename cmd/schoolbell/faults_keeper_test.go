@@ -113,6 +113,7 @@ func (l *life) signal(s syscall.Signal) {
 		l.explain(killed)
 	case syscall.SIGTERM:
 		l.explain(0)
+		l.explain(killed) // it had only just been started
 	}
 	_ = l.cmd.Process.Signal(s) // one that has ended needs none
 }
