@@ -21,25 +21,32 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 
 // form is how a stream is asked for.
 type form struct {
-	slot   string
-	proto  int
-	binary bool
+	slot     string
+	proto    int
+	binary   bool
+	messages bool
 }
 
-func forms() []form {
-	return []form{{"text1", 1, false}, {"binary1", 1, true}, {"text2", 2, false}, {"binary2", 2, true}}
+// forms are those that a version of the server has: before 14 it has neither
+// protocol 2, nor binary values, nor messages.
+func forms(major int) []form {
+	if major < 14 {
+		return []form{{slot: "text1", proto: 1}}
+	}
+	return []form{{"text1", 1, false, true}, {"binary1", 1, true, true}, {"text2", 2, false, true}, {"binary2", 2, true, true}}
 }
 
 func TestWhatARealServerSendsIsReadAsPglogreplReadsIt(t *testing.T) {
 	url := pgtest.Database(t)
+	major := pgtest.Server(t).Major()
 	slots := make([]string, 0, 4)
-	for _, f := range forms() {
+	for _, f := range forms(major) {
 		slots = append(slots, f.slot)
 	}
-	work(t, url, slots...)
+	work(t, url, major, slots...)
 
 	committed := make(map[string][]string)
-	for _, f := range forms() {
+	for _, f := range forms(major) {
 		t.Run(f.slot, func(t *testing.T) {
 			messages := receive(t, url, f)
 			seen := make(map[string]int)
@@ -69,8 +76,11 @@ func TestWhatARealServerSendsIsReadAsPglogreplReadsIt(t *testing.T) {
 			t.Logf("%d messages, %d transactions: %v", len(messages), len(told.committed), seen)
 		})
 	}
-	require.Equal(t, committed["text1"], committed["text2"], "streamed or not, the same was committed")
-	require.Equal(t, committed["binary1"], committed["binary2"], "streamed or not, the same was committed")
+	for _, f := range forms(major) {
+		if f.proto == 2 {
+			require.Equal(t, committed[strings.Replace(f.slot, "2", "1", 1)], committed[f.slot], "streamed or not, the same was committed")
+		}
+	}
 }
 
 // receive reads what the server has for a slot, up to the transaction with the last words.
@@ -84,7 +94,10 @@ func receive(t *testing.T, url string, f form) [][]byte {
 	conn, err := pgconn.ConnectConfig(ctx, config)
 	require.NoError(t, err)
 	defer conn.Close(ctx)
-	args := []string{fmt.Sprintf("proto_version '%d'", f.proto), "publication_names 'p'", "messages 'true'"}
+	args := []string{fmt.Sprintf("proto_version '%d'", f.proto), "publication_names 'p'"}
+	if f.messages {
+		args = append(args, "messages 'true'")
+	}
 	if f.binary {
 		args = append(args, "binary 'true'")
 	}
@@ -148,7 +161,10 @@ func requireOldWithinIdentity(t *testing.T, c *cdc.Change) {
 
 func requireSeen(t *testing.T, f form, seen map[string]int) {
 	t.Helper()
-	want := strings.Fields("B C O R Y I U UK UO UN D DK DO T M")
+	want := strings.Fields("B C O R Y I U UK UO UN D DK DO T")
+	if f.messages {
+		want = append(want, "M")
+	}
 	if f.proto == 2 {
 		want = append(want, "S", "E in a stream", "c", "A")
 		for _, k := range strings.Fields("O R Y I U UK UO UN D DK DO T M") {

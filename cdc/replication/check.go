@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -39,7 +41,7 @@ func Check(ctx context.Context, cfg Config) ([]Finding, error) {
 			walsender.close(ctx)
 		}
 	}
-	_, more, err := checkTables(ctx, c, cfg)
+	tables, more, err := checkTables(ctx, c, cfg)
 	found = append(found, more...)
 	if err != nil {
 		return found, err
@@ -56,7 +58,7 @@ func Check(ctx context.Context, cfg Config) ([]Finding, error) {
 	if e := held.explain(cfg); e != nil && (!held.Oldest.Exact || held.Oldest.Age(time.Now()) >= cfg.HeldFor) {
 		found = append(found, Finding{Advice, e})
 	}
-	more, err = advise(ctx, c)
+	more, err = advise(ctx, c, tables)
 	return append(found, more...), err
 }
 
@@ -67,8 +69,13 @@ func asFinding(err error) ([]Finding, error) {
 	return nil, err
 }
 
-// minVersion is the first server that this was written for.
-const minVersion = 12
+// minVersion is the first server that can be told how much a slot may hold
+// (max_slot_wal_keep_size), and the first that this is tested with.
+const minVersion = 13
+
+// messagesFrom is the first version that passes on what SQL announces with
+// pg_logical_emit_message.
+const messagesFrom = 14
 
 // checkServer looks at what belongs to the whole server.
 func checkServer(ctx context.Context, c *conn, cfg Config) ([]Finding, error) {
@@ -172,12 +179,13 @@ func sound(ctx context.Context, c *conn, cfg Config, role string) ([]*table, []F
 }
 
 // advise looks at what works and could hurt later.
-func advise(ctx context.Context, c *conn) ([]Finding, error) {
+func advise(ctx context.Context, c *conn, tables []*table) ([]Finding, error) {
 	rows, err := c.query(ctx, `
 		SELECT current_setting('max_slot_wal_keep_size', true), current_setting('wal_writer_delay'),
 			current_setting('synchronous_commit') = 'off' OR EXISTS (SELECT FROM pg_catalog.pg_db_role_setting s
 				WHERE s.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))
-				AND 'synchronous_commit=off' = ANY (s.setconfig))`)
+				AND 'synchronous_commit=off' = ANY (s.setconfig)),
+			COALESCE(current_setting('idle_replication_slot_timeout', true), '0')`)
 	if err != nil {
 		return nil, fmt.Errorf("read the server's settings: %w", err)
 	}
@@ -195,11 +203,46 @@ func advise(ctx context.Context, c *conn) ([]Finding, error) {
 		Setting: "synchronous_commit", Got: "off: events come up to " + rows[0].text(1) + " (wal_writer_delay) and more after their commit", Want: "on, or a short delay",
 		Fix: "ALTER SYSTEM SET wal_writer_delay = '10ms', then SELECT pg_reload_conf()",
 	})
+	idle := rows[0].text(3) // from 18
+	advice(idle != "0", &SetupError{
+		Setting: "idle_replication_slot_timeout", Got: idle + ": a slot that nobody reads for that long is lost", Want: "0, or longer than schoolbell is ever stopped",
+		Fix: "ALTER SYSTEM SET idle_replication_slot_timeout = 0, then SELECT pg_reload_conf(); it is max_slot_wal_keep_size that protects the disk",
+	})
+	advice(c.version < messagesFrom, &SetupError{
+		Setting: "server version", Got: fmt.Sprintf("%d, which does not pass on what SQL announces with pg_logical_emit_message", c.version),
+		Want: fmt.Sprintf("%d or later for custom messages from SQL", messagesFrom), Fix: "upgrade PostgreSQL when you can",
+	})
 	advice(c.version < listsFrom, &SetupError{
-		Setting: "server version", Got: fmt.Sprintf("%d, which sends every column of the published tables, mapped or not", c.version),
+		Setting: "server version", Got: fmt.Sprintf("%d, which sends us every column of the published tables%s", c.version, unasked(tables)),
 		Want: fmt.Sprintf("%d or later, which has column lists", listsFrom), Fix: "upgrade PostgreSQL when you can",
 	})
 	return found, nil
+}
+
+// unasked names the columns that come without being asked for where there are no
+// column lists, for somebody to see what leaves the server: password hashes, maybe.
+func unasked(tables []*table) string {
+	const atMost = 8 // of one table; some have a hundred
+	var parts []string
+	for _, t := range tables {
+		wanted := t.wanted()
+		var names []string
+		for _, c := range t.columns {
+			if !c.generated && !slices.ContainsFunc(wanted, func(w column) bool { return w.number == c.number }) {
+				names = append(names, c.Name)
+			}
+		}
+		if more := len(names) - atMost; more > 1 {
+			names = append(names[:atMost:atMost], fmt.Sprintf("%d more", more))
+		}
+		if names != nil {
+			parts = append(parts, enumerate(names)+" of "+t.String())
+		}
+	}
+	if parts == nil {
+		return ""
+	}
+	return ", also " + strings.Join(parts, "; ")
 }
 
 // explainSQL gives the words of a SetupError to what a statement of ours was refused.

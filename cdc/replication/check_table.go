@@ -96,7 +96,7 @@ func (t *table) checkColumns(cfg Config) []Finding {
 		}
 		e := t.missingColumn(cfg, name, names)
 		if c != nil {
-			e.Got, e.Fix = "generated, which the log does not carry", "name the columns that it is computed from in the profile"
+			e.Got, e.Fix = "generated, which we do not take from the log", "name the columns that it is computed from in the profile"
 		}
 		found = append(found, Finding{Problem, e})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/schoolbell/schoolbell/cdc"
 	"github.com/schoolbell/schoolbell/cdc/replication"
+	"github.com/schoolbell/schoolbell/deploy/postgres/pgtest"
 )
 
 func TestAFirstStartUnderLoadLosesNothingAndDoublesNothing(t *testing.T) {
@@ -82,7 +84,12 @@ func TestValuesReadTheSameInTheSnapshotAndInTheStream(t *testing.T) {
 	got := k.table(people)
 	require.Equal(t, "1|zoë@école.fr|2026-11-22 21:05:11.123456+00|1 day 02:03:04|0.30000000000000004|\\x00ff20", got["1"])
 	require.Equal(t, got["1"][1:], got["2"][1:])
-	require.Equal(t, snapped, *k.words["people"], "the same columns, types and keys in the same order")
+	streamed := *k.words["people"]
+	if pgtest.Server(t).Major() < listsFrom { // the snapshot leaves out what nobody asked for, the stream cannot
+		streamed.Columns = slices.DeleteFunc(slices.Clone(streamed.Columns), func(c cdc.Column) bool { return isUnasked(c.Name) })
+		require.Len(t, k.words["people"].Columns, len(streamed.Columns)+1)
+	}
+	require.Equal(t, snapped, streamed, "the same columns, types and keys in the same order")
 }
 
 func TestAnInterruptedSnapshotLeavesNoSlotAndBeginsAgain(t *testing.T) {

@@ -167,6 +167,7 @@ func TestWhatTheDBAHasToMendIsExplainedInOneSentence(t *testing.T) {
 			t.Parallel()
 			s := newSite(t)
 			s.exec(c.breaks)
+			c.want = withLists(t, c.want)
 			s.refuses(c.want)
 			if c.mends == "FIX" {
 				_, c.mends, _ = strings.Cut(c.want, "; fix: ")
@@ -207,7 +208,7 @@ func TestARoleWithoutTheRightToReplicateIsExplained(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	role := s.role("LOGIN")
-	s.exec(`GRANT pg_read_all_data TO ` + role)
+	s.exec(`GRANT SELECT ON ALL TABLES IN SCHEMA public TO ` + role)
 	s.refuses(`REPLICATION right of role "`+role+`" is missing, want granted; `+
 		`fix: ALTER ROLE "`+role+`" REPLICATION (on Amazon RDS: GRANT rds_replication TO "`+role+`")`, "--database", s.as(role))
 	s.exec(`ALTER ROLE ` + role + ` REPLICATION`)
