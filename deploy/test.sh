@@ -1,8 +1,20 @@
 #!/usr/bin/env bash
 # Says whether all is well: formatting, vet, staticcheck, build, and every test
 # against a real PostgreSQL and a real browser. Needs Go; as root on Debian it
-# installs the rest. Runs from anywhere; arguments go to `go test` (-run, -v, ...).
+# installs the rest. Runs from anywhere.
+#
+#   bash deploy/test.sh [--matrix] [argument of go test ...]
+#
+# --matrix runs, after all this, the tests that depend on the server on PostgreSQL
+# 13, 14, 16, 17 and 18, too; what is not installed is fetched into the cache.
+# A -run among the arguments goes before the choice that is made there.
 set -euo pipefail
+
+matrix=
+if [ "${1:-}" = --matrix ]; then
+	matrix="13 14 16 17 18"
+	shift
+fi
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 step() { printf '== %3ds  %s\n' "$SECONDS" "$*"; }
@@ -50,6 +62,20 @@ if [ "$(go env CGO_ENABLED)" != 1 ] || ! have "$(go env CC)"; then
 fi
 step "tests"
 # A missing server fails a test here instead of skipping it.
-SCHOOLBELL_TEST_REQUIRE=1 go test $race -timeout 15m "$@" ./...
+export SCHOOLBELL_TEST_REQUIRE=1
+go test $race -timeout 15m "$@" ./...
+
+# Of the program: one scenario of everything, what check, init and serve say, each way
+# to lose the slot, the end, and the faults. What is fetched has neither pg_basebackup
+# nor pg_dump, which two of the ways need.
+program='WatchedByTheRaceDetector|Explained|Score|WaitedFor|DirectoryOfAnotherDatabase|PrintedSQL|Init|SIGTERMUnderLoad|Heals|DeliveredLate|BusyTables|NotALoss|Faults'
+for version in $matrix; do
+	export SCHOOLBELL_TEST_POSTGRES=$version
+	began=$SECONDS
+	step "tests on PostgreSQL $version"
+	go test $race -timeout 15m "$@" ./cdc/pgoutput ./cdc/replication ./wsserver/auth ./deploy/school ./deploy/postgres/pgtest
+	go test $race -timeout 15m -run "$program" -skip PromotedStandby "$@" ./cmd/schoolbell
+	step "PostgreSQL $version is well: $((SECONDS - began)) s"
+done
 
 step "all is well"
