@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -123,8 +124,9 @@ func TestAPublicationThatWasMadeAnewIsNoticed(t *testing.T) {
 	stopWatching := s.watch(t, r)
 	until(t, "the stream", streaming(r))
 	s.exec(t, "DROP PUBLICATION schoolbell")
-	until(t, "it is missed", func() bool { return r.Status().Health != nil })
-	require.ErrorContains(t, r.Status().Health, `publication "schoolbell" is missing`)
+	until(t, "it is missed", func() bool { // a look may fall in the middle of the change
+		return strings.Contains(fmt.Sprint(r.Status().Health), `publication "schoolbell" is missing`)
+	})
 	require.Equal(t, replication.Streaming, r.Status().State, "there may be other tables to tell of")
 	require.NoError(t, replication.Init(t.Context(), s.cfg))
 	s.recovered(t, r, k, 2, replication.TablesReplaced)
@@ -204,10 +206,14 @@ func TestALogWrittenWithoutItsPublicationIsLeft(t *testing.T) {
 	s.exec(t, "INSERT INTO elsewhere (filler) VALUES ('any row of the database will do')")
 	s.missed(t)
 	require.NoError(t, replication.Init(t.Context(), s.cfg))
-	from := k.checkpoint()
-	from.Source.Lineage = "" // otherwise that tells
+	from, reason := k.checkpoint(), replication.LogUnreadable
+	if pgtest.Server(t).Major() >= 18 {
+		reason = replication.TablesReplaced // the server only warns: nothing but the lineage tells
+	} else {
+		from.Source.Lineage = "" // otherwise that tells
+	}
 	r, _ := s.run(t, k, from)
-	s.recovered(t, r, k, 1, replication.LogUnreadable)
+	s.recovered(t, r, k, 1, reason)
 }
 
 func TestASinkThatAsksForItGetsTheTablesAgain(t *testing.T) {
