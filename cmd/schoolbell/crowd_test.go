@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -282,4 +283,15 @@ func (c *crowd) outages() []time.Duration {
 	}
 	slices.Sort(all)
 	return all
+}
+
+// reasons counts the connections that ended, by what their last words were.
+func (c *crowd) reasons() map[string]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	counts := map[string]int{}
+	for _, a := range c.absences {
+		counts[cmp.Or(a.Reason, "none")]++
+	}
+	return counts
 }
