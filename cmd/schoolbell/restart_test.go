@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"slices"
 	"strconv"
@@ -39,6 +40,13 @@ func TestARestartUnderAThousandSocketsLosesNobodyAndNothing(t *testing.T) {
 			confirmed, err := cdc.ParseLSN(s.ask(`SELECT confirmed_flush_lsn::text FROM pg_replication_slots WHERE slot_name = $1`, s.slot))
 			require.NoError(t, err)
 			require.LessOrEqual(t, s.crowd.furthest, confirmed, "what was told is confirmed")
+			out := s.gateway.text()
+			var stopped struct{ Msg, Pos string }
+			require.NoError(t, json.Unmarshal([]byte(out[strings.LastIndex(out, "{"):]), &stopped), out)
+			require.Equal(t, "stopped", stopped.Msg)
+			last, err := cdc.ParseLSN(stopped.Pos)
+			require.NoError(t, err)
+			require.LessOrEqual(t, last, confirmed, "what was applied is confirmed")
 		})
 		s.saidGoodbye()
 	})
