@@ -3,11 +3,13 @@ package main
 import (
 	"bytes"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -123,14 +125,20 @@ func (p *process) wait(within time.Duration) int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// freePort is an address that nobody listens on, so that a program can come back
-// to it.
+// freePort is an address that nobody listens on, so that a program can come back to it.
+// It is below those that a system gives to outgoing connections: a thousand clients that
+// knock while the program is away would take it.
 func freePort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
+	for range 100 {
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(10_000+rand.IntN(20_000)))
+		if l, err := net.Listen("tcp", address); err == nil {
+			require.NoError(t, l.Close())
+			return address
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
 }
 
 // get fetches a page, again and again until ok likes it.
