@@ -70,6 +70,36 @@ func TestASinceThatIsNotKeptIsAnsweredWithAGapAndWhatIsKept(t *testing.T) {
 	require.Equal(t, "0/C.1", d.next()["id"])
 }
 
+// Nothing happened to Tom for long; what happened to others meanwhile, and was removed
+// since, is nothing that he missed.
+func TestTheCursorOfAPingPongOrMetricsResumesTheIdleWhateverWasTrimmed(t *testing.T) {
+	const often = 5 * time.Millisecond
+	g := start(t, wsserver.Config{Heartbeat: often, MetricsInterval: often, MessageBurst: 10_000}, nil)
+	for _, kind := range []string{"ping", "pong", "metrics"} {
+		d := g.enter(t, tom, "")
+		g.commit(3, false, tina)
+		newest := g.router.Cursor()
+		var cursor string
+		for cursor != newest.String() {
+			d.say(`{"type":"ping"}`)
+			if m := d.next(); m["type"] == kind {
+				cursor = m["cursor"].(string)
+			} else if m["type"] == "ping" {
+				d.say(`{"type":"pong"}`)
+			}
+		}
+		require.NoError(t, d.CloseNow())
+		g.memory.mu.Lock()
+		g.memory.kept, g.memory.events = newest, nil
+		g.memory.mu.Unlock()
+		g.commit(1, false, tom)
+		d = g.dial(t, tom, "&since="+cursor)
+		require.Equal(t, true, d.next()["resumed"], kind)
+		require.Equal(t, g.router.Cursor().String(), d.until("grade")["id"], kind)
+		require.NoError(t, d.CloseNow())
+	}
+}
+
 func TestACursorIsNeverAheadOfWhatWasWrittenBeforeIt(t *testing.T) {
 	const often = 5 * time.Millisecond
 	g := start(t, wsserver.Config{Heartbeat: often, MetricsInterval: often, MessageBurst: 10_000}, nil)

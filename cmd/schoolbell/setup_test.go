@@ -248,11 +248,47 @@ func TestASlotInUseIsWaitedForAndItsReaderIsNamed(t *testing.T) {
 	require.Zero(t, code, out)
 	require.Contains(t, out, "advice: replication slot "+s.slot+" is in use by pid "+pid)
 
+	require.Regexp(t, `"msg":"not following the log","reason":"replication slot `+s.slot+` is in use by pid `+pid+` \(schoolbell\)`, p.text(), "the log says so, too")
+
 	// The first has confirmed what the second never saw, so the second cannot go on.
 	require.Zero(t, first.stop(5*time.Second))
 	require.Equal(t, 1, p.wait(20*time.Second), p.text())
 	require.Equal(t, []string{`replication slot ` + s.slot + ` is there already, and the data directory knows nothing of it, want none before the first start; ` +
 		`fix: if nobody else uses it, SELECT pg_drop_replication_slot('` + s.slot + `'); otherwise choose another slot name in the configuration`}, said(p.text()))
+}
+
+// The second has a data directory of its own that once stood where the first's does.
+// Meanwhile the first has read on, and the second must not pretend to have seen that.
+func TestASecondGatewayWaitsForTheSlotTakesOverByItselfAndPretendsNothing(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	first := s.serve()
+	s.ready()
+	d := s.watch(s.school.Admins[0])
+	s.grade(61)
+	s.sees(d, 1)
+	require.Zero(t, first.stop(5*time.Second))
+	second := *s
+	second.data, second.address, second.admin = filepath.Join(t.TempDir(), "data"), freePort(t), freePort(t)
+	require.NoError(t, os.CopyFS(second.data, os.DirFS(s.data)))
+	first.restart()
+	s.ready()
+	pid := s.ask(`SELECT active_pid::text FROM pg_replication_slots WHERE slot_name = $1`, s.slot)
+	second.serve()
+	second.waiting(`replication slot ` + s.slot + ` is in use by pid ` + pid + ` (schoolbell), want free for us`)
+	s.grade(62)
+	s.sees(d, 2)
+	d.mu.Lock()
+	since := d.events[0].id
+	d.mu.Unlock()
+	require.Zero(t, first.stop(5*time.Second))
+
+	second.ready()
+	welcome, next := second.comeBack(s.school.Admins[0], since)
+	require.Equal(t, true, welcome["resumed"])
+	m := next()
+	require.InDelta(t, 62, m["grade"], 0, m)
+	require.Equal(t, true, m["recovered"], "it comes from a snapshot: the log has gone by")
 }
 
 func TestTwoGatewaysNeverShareADataDirectory(t *testing.T) {
