@@ -91,7 +91,9 @@ func TestAFastShutdownIsNotDelayedAndNothingIsLost(t *testing.T) {
 
 // Nobody writes, so that nobody else tells the time.
 func TestASinkThatWantsToBeWokenHearsTheServersClock(t *testing.T) {
-	s := newSchool(t)
+	server := pgtest.Own(t, map[string]string{"autovacuum": "off"}) // whatever anybody writes makes the server talk
+	s := bareSchool(t, server.URL("postgres"))
+	require.NoError(t, replication.Init(t.Context(), s.cfg))
 	k := newSink()
 	var mu sync.Mutex
 	var wake time.Time
