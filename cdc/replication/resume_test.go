@@ -195,3 +195,30 @@ func TestAnAddedColumnChangesNothing(t *testing.T) {
 	s.agree(t, k)
 	require.NoError(t, r.Status().Health)
 }
+
+// Whoever comes back with a position must not be told that it lies beyond the log, only
+// because little of a backlog has arrived.
+func TestHowFarTheServersLogGoesIsKnownBeforeAnyOfItArrives(t *testing.T) {
+	s := newSchool(t)
+	k := s.followed(t)
+	for mark := range 5 {
+		s.exec(t, "UPDATE work SET mark = $1 WHERE student = 1", fmt.Sprint(mark))
+	}
+	end, err := cdc.ParseLSN(ask[string](t, s.Conn, "SELECT pg_current_wal_flush_lsn()::text"))
+	require.NoError(t, err)
+	arrived, goOn := make(chan struct{}), make(chan struct{})
+	k.onApply = func(*cdc.Tx) error {
+		select {
+		case arrived <- struct{}{}:
+			<-goOn
+		case <-goOn:
+		}
+		return nil
+	}
+	r, stop := s.run(t, k, k.checkpoint())
+	<-arrived
+	known := r.Status().ServerEnd
+	close(goOn)
+	require.NoError(t, stop())
+	require.GreaterOrEqual(t, known, end)
+}
