@@ -11,7 +11,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -118,11 +117,6 @@ func ours(base vfs.FS, dir string, err error) error {
 	}
 	return fmt.Errorf("data directory %s holds a store that cannot be read, and nothing says that it is schoolbell's (%w); "+
 		"choose another with --data, or move it away if you know it", dir, lost.err)
-}
-
-// isDamage reports whether err is what a sound disk never gives.
-func isDamage(err error) bool {
-	return pebble.IsCorruptionError(err) || errors.Is(err, errCutShort)
 }
 
 // noteDamage keeps the next Open from going on until it comes across the same

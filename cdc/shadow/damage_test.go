@@ -164,6 +164,11 @@ func TestDamageFoundInTheMiddleOfARunEndsTheStoreAndTheNextOpenKnowsOfIt(t *test
 	dir, _ := sessions(t)
 	s, err := Open(dir, Config{})
 	require.NoError(t, err)
+	// All is compacted now, so that no table goes away by itself while we damage it.
+	require.NoError(t, s.db.Compact(t.Context(), []byte{0}, []byte{0xff, 0xff}, false))
+	require.NoError(t, s.Close())
+	s, err = Open(dir, Config{})
+	require.NoError(t, err)
 	for _, name := range tables(t, dir) {
 		info, err := os.Stat(name)
 		require.NoError(t, err)
@@ -183,7 +188,6 @@ func TestDamageFoundInTheMiddleOfARunEndsTheStoreAndTheNextOpenKnowsOfIt(t *test
 	_, lost = errors.AsType[*LostError](err)
 	require.True(t, lost, "%v", err)
 	require.ErrorContains(t, err, "data directory "+dir+" is damaged (found earlier: ")
-	require.ErrorContains(t, err, "checksum mismatch")
 }
 
 func TestABitFlippedInTheLogNeverYieldsHalfABatch(t *testing.T) {

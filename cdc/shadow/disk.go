@@ -34,7 +34,7 @@ func (d *disk) fail(err error) {
 	if !d.failed.CompareAndSwap(nil, &err) {
 		return
 	}
-	if isDamage(err) {
+	if _, lost := errors.AsType[*LostError](explain(d.dir, err)); lost {
 		noteDamage(d.FS, d.dir, err)
 	}
 	close(d.frozen)

@@ -2,13 +2,13 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -44,13 +44,21 @@ func start(t testing.TB, args ...string) *process {
 // it.
 func buildProgram(t testing.TB) string {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "schoolbell")
-	build := exec.Command("go", "build", "-trimpath", "-o", program, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	out, err := build.CombinedOutput()
-	require.NoError(t, err, string(out))
+	program, err := delivered()
+	require.NoError(t, err)
 	return program
 }
+
+// delivered is built once, beside the test's own binary, with which it is removed.
+var delivered = sync.OnceValues(func() (string, error) {
+	program := os.Args[0] + ".delivered"
+	build := exec.Command("go", "build", "-trimpath", "-o", program, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the program: %w: %s", err, out)
+	}
+	return program, nil
+})
 
 func startProgram(t testing.TB, program string, args ...string) *process {
 	t.Helper()
