@@ -255,6 +255,7 @@ func (s *faultSuite) explain() {
 		number = fmt.Sprintf(" -faults.n=%d", s.number)
 	}
 	s.t.Logf("again: go test ./cmd/schoolbell -run Faults%s -faults.only=%q -faults.seed=%d -timeout 0 -v", number, s.only, s.seed)
+	s.t.Logf("so far %v\n%v", &s.verdict, s.tally)
 	s.t.Logf("the last faults:\n%s", strings.Join(s.tally.last(14), "\n"))
 	s.t.Logf("the gateway's last words:\n%s", s.keeper.lastWords())
 }

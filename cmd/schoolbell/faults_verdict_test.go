@@ -64,24 +64,65 @@ type unit struct {
 func judge(start *truth, committed []transaction, recoveries []recovery, got map[int64][]received) (*truth, verdict) {
 	var best verdict
 	var end *truth
-	for choice := range 1 << (2 * len(recoveries)) {
-		now := start
-		if len(recoveries) > 0 {
-			now = start.clone()
-		}
-		units := divide(committed, recoveries, choice)
-		for i := range units {
-			units[i].events = now.step(units[i].transactions)
-		}
-		v := compare(units, got)
-		if choice == 0 || v.wrong() == 0 {
-			best, end = v, now
-		}
-		if v.wrong() == 0 {
-			break
+	for _, told := range untold(recoveries, committed, got) {
+		for choice := range 1 << (2 * len(told)) {
+			now := start
+			if len(told) > 0 {
+				now = start.clone()
+			}
+			units := divide(committed, told, choice)
+			for i := range units {
+				units[i].events = now.step(units[i].transactions)
+			}
+			v := compare(units, got)
+			if end == nil || v.wrong() == 0 {
+				best, end = v, now
+			}
+			if v.wrong() == 0 {
+				return end, best
+			}
 		}
 	}
 	return end, best
+}
+
+// untold adds the recovery that nobody spoke of, because the gateway was killed before
+// it could. Where it stood is not known then, but for what it had told before: each place
+// after that, up to the next few transactions, is a possibility.
+func untold(recoveries []recovery, committed []transaction, got map[int64][]received) [][]recovery {
+	var at, before cdc.LSN
+	for _, events := range got {
+		for _, r := range events {
+			p, err := cdc.ParsePosition(r.id)
+			known := slices.ContainsFunc(recoveries, func(k recovery) bool { return k.at == p.LSN })
+			if err == nil && !known && strings.Contains(r.fields, `"recovered":true,`) {
+				at = p.LSN
+			}
+		}
+	}
+	if at == 0 {
+		return [][]recovery{recoveries}
+	}
+	for _, events := range got {
+		for _, r := range events {
+			if p, err := cdc.ParsePosition(r.id); err == nil && p.LSN < at {
+				before = max(before, p.LSN+1)
+			}
+		}
+	}
+	places := []cdc.LSN{before}
+	for _, t := range committed {
+		if t.before >= before && t.after <= at && len(places) < 30 {
+			places = append(places, t.after)
+		}
+	}
+	var all [][]recovery
+	for _, from := range places {
+		with := append(slices.Clone(recoveries), recovery{from, at})
+		slices.SortFunc(with, func(a, b recovery) int { return int(int64(a.at) - int64(b.at)) })
+		all = append(all, with)
+	}
+	return all
 }
 
 // divide makes units; two bits of choice say of each recovery what is not known.
