@@ -83,15 +83,15 @@ func (s *school) Counts(p cdc.Person) cdc.Counts {
 	return cdc.Counts{PendingSubmissions: 1, UngradedSubmissions: 2, ActiveStudents: 3, TotalAssignments: 4}
 }
 
-func (s *school) Authenticate(_ context.Context, r *http.Request) (string, error) {
+func (s *school) Authenticate(_ context.Context, r *http.Request) (auth.Identity, error) {
 	token := r.URL.Query().Get("token")
 	if user, ok := strings.CutPrefix(token, "t-"); ok {
-		return user, nil
+		return auth.Identity{User: user, Way: "token"}, nil
 	}
 	if token == "down" {
-		return "", fmt.Errorf("ask the database: %w", auth.ErrUnavailable)
+		return auth.Identity{}, fmt.Errorf("ask the database: %w", auth.ErrUnavailable)
 	}
-	return "", auth.ErrUnauthenticated
+	return auth.Identity{}, auth.ErrUnauthenticated
 }
 
 func (s *school) put(p cdc.Person) cdc.Person {

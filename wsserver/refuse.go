@@ -122,7 +122,7 @@ func (s *Server) admit(r *http.Request) (visitor, *refusal) {
 		}
 		v.since = &since
 	}
-	user, err := s.deps.Auth.Authenticate(r.Context(), r)
+	id, err := s.deps.Auth.Authenticate(r.Context(), r)
 	switch {
 	case errors.Is(err, auth.ErrUnauthenticated):
 		return visitor{}, unauthenticated("no valid token or session; sign in again")
@@ -133,7 +133,7 @@ func (s *Server) admit(r *http.Request) (visitor, *refusal) {
 		return visitor{}, notReady("credentials cannot be checked at the moment")
 	}
 	var ok bool
-	if v.person, ok = s.deps.People.Person(cdc.ParseID(user)); !ok {
+	if v.person, ok = s.deps.People.Person(cdc.ParseID(id.User)); !ok {
 		return visitor{}, unauthenticated("this account does not exist any more")
 	}
 	if err := router.Admits(v.person); err != nil {

@@ -11,12 +11,13 @@ import (
 
 	"github.com/schoolbell/schoolbell/cdc"
 	"github.com/schoolbell/schoolbell/router"
+	"github.com/schoolbell/schoolbell/wsserver/auth"
 )
 
-// Authenticator says who asks. Its errors wrap auth.ErrUnauthenticated or
-// auth.ErrUnavailable. The answer is the LMS's key of the account.
+// Authenticator says who asks, as auth.Ways does. Its errors wrap
+// auth.ErrUnauthenticated or auth.ErrUnavailable.
 type Authenticator interface {
-	Authenticate(ctx context.Context, r *http.Request) (user string, err error)
+	Authenticate(ctx context.Context, r *http.Request) (auth.Identity, error)
 }
 
 // People is what is known of accounts now. Any goroutine may ask.

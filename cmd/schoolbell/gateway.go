@@ -36,7 +36,7 @@ type gateway struct {
 	reader     *replication.Reader
 	router     *router.Router
 	pool       *pgxpool.Pool
-	tokens     *auth.Tokens
+	ways       auth.Ways
 	server     *wsserver.Server
 	metrics    *metrics.Metrics
 
@@ -79,7 +79,7 @@ func openGateway(ctx context.Context, cfg Config, adopt bool, log *slog.Logger) 
 	if g.pool, err = auth.OpenPool(ctx, cfg.Database.Reveal()); err != nil {
 		return g, err
 	}
-	g.tokens = auth.NewTokens(g.pool, auth.TokenTable(tokens))
+	g.ways = auth.Ways{auth.NewTokens(g.pool, auth.TokenTable(tokens))}
 	at, begun := g.store.Checkpoint()
 	g.reader = replication.New(g.following(at, begun, adopt))
 	g.router = router.New(g.store, router.Config{
@@ -94,7 +94,7 @@ func openGateway(ctx context.Context, cfg Config, adopt bool, log *slog.Logger) 
 	g.metrics = metrics.New(g.info(), g.sources())
 	g.server = wsserver.New(wsserver.Deps{
 		Router:   g.router,
-		Auth:     g.tokens,
+		Auth:     g.ways,
 		People:   g.projection,
 		Ready:    g.ready,
 		Page:     web.Handler(),
@@ -174,7 +174,7 @@ func (g *gateway) run(ctx context.Context) error {
 	group.Go(func() error { return g.reader.Watch(reading) })
 	group.Go(func() error { return g.server.Run(reading) })
 	group.Go(func() error { return g.trim(ctx) })
-	group.Go(func() error { return g.watchTokens(ctx) })
+	group.Go(func() error { return g.watchSignIn(ctx) })
 	group.Go(func() error {
 		select {
 		case <-g.store.Failed(): // it takes nothing more, and a new start is the remedy
@@ -273,11 +273,11 @@ func (g *gateway) trim(ctx context.Context) error {
 	}
 }
 
-// watchTokens looks now and then whether people could sign in: more often while they
+// watchSignIn looks now and then whether people could sign in: more often while they
 // could not.
-func (g *gateway) watchTokens(ctx context.Context) error {
+func (g *gateway) watchSignIn(ctx context.Context) error {
 	for ctx.Err() == nil {
-		err := g.tokens.Check(ctx)
+		err := g.ways.Check(ctx)
 		g.signIn.Store(&err)
 		next := time.After(time.Minute)
 		if err != nil {

@@ -1,8 +1,9 @@
 // Package auth says who is asking.
 //
-// In comes an HTTP request, out goes the LMS's key of the account that its
-// credential belongs to, or the reason why there is none. Whether that account is
-// active and what it may see is not decided here.
+// In comes an HTTP request, out goes an Identity: the LMS's key of the account that
+// its credential belongs to, or the reason why there is none. Whether that account is
+// active and what it may see is not decided here. Each kind of credential is a Way;
+// Ways asks them in order, and asks again about those that were given before.
 //
 // # Promises
 //
@@ -10,6 +11,8 @@
 //     ?token=. A wrong one is refused, never passed over for the next.
 //   - Nothing is remembered: a token that the LMS deleted fails at the next
 //     question, a new one works at once.
+//   - Recheck asks one question for at most 1,000 credentials, and a database that
+//     is down revokes none.
 //   - The LMS is only read, by at most four connections, and no question takes
 //     longer than three seconds.
 //   - A database that is down does not look like a wrong token, and the other way
@@ -20,12 +23,19 @@
 // the connection pool.
 package auth
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 var (
 	// ErrUnauthenticated means that the request has no credential, or one that the
 	// LMS does not know. Its text may be shown to the asker: answer 401.
 	ErrUnauthenticated = errors.New("not signed in")
+
+	// ErrNoCredential means that a request has no credential of a Way's kind: the
+	// next Way may know it. From the last one it is an ErrUnauthenticated.
+	ErrNoCredential = fmt.Errorf("%w: no credential; send the header Authorization: Token KEY, or ?token=KEY", ErrUnauthenticated)
 
 	// ErrUnavailable means that the LMS's database did not answer, so that nothing
 	// is known of the credential. Its text is for the log, not for the asker, who

@@ -2,19 +2,17 @@ package auth
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
-	"time"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// patience is how long one question may take in all: waiting for a connection,
-// connecting, asking.
-const patience = 3 * time.Second
+// longest is the most bytes that a token of a table may have. Anything longer is
+// nobody's, and is not worth a query.
+const longest = 512
 
 // TokenTable says where the LMS keeps its tokens: names of a schema, a table, and
 // of its columns for the token and for the key of the account.
@@ -23,42 +21,107 @@ type TokenTable struct{ Schema, Table, Key, User string }
 // String is the table's name as SQL writes it.
 func (t TokenTable) String() string { return pgx.Identifier{t.Schema, t.Table}.Sanitize() }
 
-// Tokens looks tokens up in the LMS's own table.
+// Tokens is the Way of tokens in the LMS's own table.
 type Tokens struct {
-	pool  *pgxpool.Pool
-	table TokenTable
-	query string
+	pool       *pgxpool.Pool
+	table      TokenTable
+	one, which string // the questions
 }
 
 // NewTokens asks through a pool that OpenPool made; the pool stays the caller's.
 func NewTokens(pool *pgxpool.Pool, table TokenTable) *Tokens {
+	key := pgx.Identifier{table.Key}.Sanitize()
+	which := fmt.Sprintf("SELECT %s::text, %s::text FROM %s WHERE %[1]s = ", key, pgx.Identifier{table.User}.Sanitize(), table)
 	// A key that stands for two accounts proves neither, so two rows are asked for.
-	query := fmt.Sprintf("SELECT %s::text FROM %s WHERE %s = $1 LIMIT 2",
-		pgx.Identifier{table.User}.Sanitize(), table, pgx.Identifier{table.Key}.Sanitize())
-	return &Tokens{pool, table, query}
+	return &Tokens{pool, table, which + "$1 LIMIT 2", which + "ANY($1)"}
 }
 
 // String names the table; the pool's address and password stay inside.
 func (t *Tokens) String() string { return "tokens in " + t.table.String() }
 
-// Authenticate says whose token the request carries: the key of the account as
-// PostgreSQL prints it. An error is ErrUnauthenticated, ErrUnavailable, or the
-// cause of ctx's end.
-func (t *Tokens) Authenticate(ctx context.Context, r *http.Request) (user string, err error) {
+// Authenticate says whose token the request carries.
+func (t *Tokens) Authenticate(ctx context.Context, r *http.Request) (Identity, error) {
 	token, err := fromRequest(r)
 	if err != nil {
-		return "", err
+		return Identity{}, err
+	}
+	if err := token.possible(); err != nil {
+		return Identity{}, err
 	}
 	found, err := t.ask(ctx, token)
 	switch {
-	case ctx.Err() != nil:
-		return "", fmt.Errorf("look up a token: %w", context.Cause(ctx))
 	case err != nil:
-		return "", fmt.Errorf("%w: %w", ErrUnavailable, t.explain(err))
-	case len(found) != 1 || found[0] == nil:
-		return "", fmt.Errorf("%w: the token is not known; it may have been replaced by a newer login", ErrUnauthenticated)
+		return Identity{}, unknown(ctx, "look up a token", t.explain(err))
+	case len(found) != 1 || found[0].user == nil:
+		return Identity{}, fmt.Errorf("%w: the token is not known; it may have been replaced by a newer login", ErrUnauthenticated)
 	}
-	return *found[0], nil
+	// The key as the table writes it: Recheck compares with that.
+	return Identity{User: *found[0].user, Way: "token", proof: secret{found[0].key}}, nil
+}
+
+// possible says why a token cannot be in a table.
+func (s secret) possible() error {
+	if len(s.key) > longest {
+		return fmt.Errorf("%w: the token is longer than %d bytes", ErrUnauthenticated, longest)
+	}
+	for i := range len(s.key) {
+		if c := s.key[i]; c <= ' ' || c > '~' {
+			return fmt.Errorf("%w: the token has a character that tokens do not have", ErrUnauthenticated)
+		}
+	}
+	return nil
+}
+
+// Recheck says which tokens are gone, or somebody else's: one question for every
+// thousand.
+func (t *Tokens) Recheck(ctx context.Context, ids []Identity) (revoked []int, err error) {
+	first := 0
+	for part := range slices.Chunk(ids, most) {
+		var still map[string]owner
+		if err := ask(ctx, func(ctx context.Context) (err error) {
+			still, err = t.owners(ctx, part)
+			return err
+		}); err != nil {
+			return revoked, unknown(ctx, "look tokens up again", t.explain(err))
+		}
+		for i, id := range part {
+			if o := still[id.proof.key]; o.rows != 1 || o.user != id.User {
+				revoked = append(revoked, first+i)
+			}
+		}
+		first += len(part)
+	}
+	return revoked, nil
+}
+
+// owner is whose a token is, and in how many rows it stands.
+type owner struct {
+	user string
+	rows int
+}
+
+func (t *Tokens) owners(ctx context.Context, ids []Identity) (map[string]owner, error) {
+	keys := make([]string, len(ids))
+	for i, id := range ids {
+		keys[i] = id.proof.key
+	}
+	rows, err := t.pool.Query(ctx, t.which, keys)
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[string]owner, len(ids))
+	var key string
+	var user *string
+	_, err = pgx.ForEachRow(rows, []any{&key, &user}, func() error {
+		o := found[key]
+		o.rows++
+		if user != nil {
+			o.user = *user
+		}
+		found[key] = o
+		return nil
+	})
+	return found, err
 }
 
 // Check reports what keeps tokens from being looked up, with the remedy.
@@ -70,40 +133,26 @@ func (t *Tokens) Check(ctx context.Context) error {
 	return nil
 }
 
+// tokenRow is a row of the table.
+type tokenRow struct {
+	key  string
+	user *string
+}
+
 // ask returns the accounts that a token stands for.
-func (t *Tokens) ask(ctx context.Context, token secret) ([]*string, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, errSlow)
-	defer cancel()
-	users, err := t.once(ctx, token)
-	if err != nil && lost(err) && ctx.Err() == nil {
-		users, err = t.once(ctx, token)
+func (t *Tokens) ask(ctx context.Context, token secret) (found []tokenRow, err error) {
+	err = ask(ctx, func(ctx context.Context) error {
+		rows, err := t.pool.Query(ctx, t.one, token.key)
+		if err != nil {
+			return err
+		}
+		found, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (r tokenRow, err error) {
+			return r, row.Scan(&r.key, &r.user)
+		})
+		return err
+	})
+	if unfit(err) {
+		return nil, nil
 	}
-	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code[:2] == "22" {
-		return nil, nil // the column cannot hold such a value (a uuid, say): nobody's token
-	}
-	if err != nil && ctx.Err() != nil {
-		return nil, context.Cause(ctx) // rather than what it broke
-	}
-	return users, err
-}
-
-var errSlow = fmt.Errorf("no answer within %v; is the server overloaded, or a firewall dropping packets?", patience)
-
-func (t *Tokens) once(ctx context.Context, token secret) ([]*string, error) {
-	rows, err := t.pool.Query(ctx, t.query, token.key)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, pgx.RowTo[*string])
-}
-
-// lost reports whether the connection was found dead: after a restart of the
-// server every pooled one is, and the next one works. The question only reads, so
-// it may be asked again.
-func lost(err error) bool {
-	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return pgErr.Code == "57P01" || pgErr.Code == "57P02" // admin_shutdown, crash_shutdown
-	}
-	_, connecting := errors.AsType[*pgconn.ConnectError](err)
-	return !connecting
+	return found, err
 }

@@ -85,15 +85,15 @@ func TestTheFirstCredentialOfARequestDecides(t *testing.T) {
 		{"a quote", "", "token=" + url.QueryEscape("' OR '1'='1"), ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			user, err := tokens.Authenticate(t.Context(), request(c.header, c.query))
+			id, err := tokens.Authenticate(t.Context(), request(c.header, c.query))
 			if c.want == "" {
 				require.ErrorIs(t, err, auth.ErrUnauthenticated)
 				require.NotErrorIs(t, err, auth.ErrUnavailable)
-				require.Empty(t, user)
+				require.Empty(t, id.User)
 				return
 			}
 			require.NoError(t, err)
-			require.Equal(t, c.want, user)
+			require.Equal(t, c.want, id.User)
 		})
 	}
 }
@@ -110,9 +110,9 @@ func TestATokenThatTheLMSDeletedFailsAtTheNextQuestionAndANewOneWorksAtOnce(t *t
 	exec(t, db, `DELETE FROM authtoken_token WHERE user_id = 7; INSERT INTO authtoken_token (key, user_id) VALUES ('new', 7)`)
 	_, err = tokens.Authenticate(t.Context(), token("key-of-7"))
 	require.ErrorIs(t, err, auth.ErrUnauthenticated)
-	user, err := tokens.Authenticate(t.Context(), token("new"))
+	id, err := tokens.Authenticate(t.Context(), token("new"))
 	require.NoError(t, err)
-	require.Equal(t, "7", user)
+	require.Equal(t, "7", id.User)
 }
 
 func TestWhatCannotBeATokenIsRefusedWithoutAQuery(t *testing.T) {
@@ -143,9 +143,9 @@ func TestTablesOfOtherLMSs(t *testing.T) {
 		INSERT INTO "My LMS"."Keys"";--" VALUES ('c0ffee00-0000-4000-8000-000000000001', 'nora')`)
 	tokens := auth.NewTokens(open(t, db), auth.TokenTable{Schema: "My LMS", Table: `Keys";--`, Key: `the "key"`, User: "User"})
 	require.NoError(t, tokens.Check(t.Context()), "a uuid column cannot hold the token that Check asks for")
-	user, err := tokens.Authenticate(t.Context(), token("c0ffee00-0000-4000-8000-000000000001"))
+	id, err := tokens.Authenticate(t.Context(), token("c0ffee00-0000-4000-8000-000000000001"))
 	require.NoError(t, err)
-	require.Equal(t, "nora", user)
+	require.Equal(t, "nora", id.User)
 	_, err = tokens.Authenticate(t.Context(), token("no-uuid"))
 	require.ErrorIs(t, err, auth.ErrUnauthenticated)
 	require.NotErrorIs(t, err, auth.ErrUnavailable)
@@ -241,9 +241,9 @@ func TestARestartOfTheDatabaseIsNotNoticed(t *testing.T) {
 		_, err := tokens.Authenticate(t.Context(), token("key-of-7"))
 		require.NoError(t, err)
 		require.NoError(t, server.Restart(t.Context(), mode))
-		user, err := tokens.Authenticate(t.Context(), token("key-of-7"))
+		id, err := tokens.Authenticate(t.Context(), token("key-of-7"))
 		require.NoError(t, err, mode)
-		require.Equal(t, "7", user)
+		require.Equal(t, "7", id.User)
 	}
 }
 
@@ -287,9 +287,9 @@ func TestCheckSaysWhatIsMissingAndTheRemedyWorks(t *testing.T) {
 	missing, err = owner.Grants(t.Context(), "not made yet")
 	require.NoError(t, err)
 	require.Len(t, missing, 2)
-	user, err := tokens.Authenticate(t.Context(), token("key-of-7"))
+	id, err := tokens.Authenticate(t.Context(), token("key-of-7"))
 	require.NoError(t, err)
-	require.Equal(t, "7", user)
+	require.Equal(t, "7", id.User)
 
 	table.Key = "token"
 	require.ErrorContains(t, auth.NewTokens(pool, table).Check(t.Context()), `no column "token"`)
