@@ -90,8 +90,8 @@ func (b *Batch) SetCheckpoint(c Checkpoint) { b.checkpoint, b.hasCheckpoint = c,
 // Len is how many bytes the batch holds.
 func (b *Batch) Len() int { return b.b.Len() }
 
-// Commit makes the batch true: all of it, for every reader at once. It is durable
-// after the next Sync. The batch must be Reset before it is used again. After an
+// Commit makes the batch true: all of it, for every reader at once. From then on a
+// process that is killed does not lose it; it is durable after the next Sync. The batch must be Reset before it is used again. After an
 // error the store is of no more use: Close it.
 func (b *Batch) Commit() error {
 	if b.err != nil {
@@ -114,7 +114,7 @@ func (b *Batch) Commit() error {
 			return b.err
 		}
 	}
-	if err := b.b.Commit(pebble.NoSync); err != nil {
+	if err := b.b.Commit(pebble.Sync); err != nil {
 		return explain(s.dir, err)
 	}
 	s.newest = newest

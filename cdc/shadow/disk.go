@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -22,6 +23,7 @@ type disk struct {
 	dir    string
 	failed atomic.Pointer[error]
 	frozen chan struct{} // closed when failed is set
+	strict atomic.Int32  // how many wait until what was written is on the disk itself
 }
 
 func newDisk(base vfs.FS, dir string) *disk {
@@ -61,24 +63,27 @@ func (d *disk) do(op string, write func() error) bool {
 	return true
 }
 
-func (d *disk) create(op string, open func() (vfs.File, error)) (vfs.File, error) {
+func (d *disk) create(op, name string, open func() (vfs.File, error)) (vfs.File, error) {
 	var f vfs.File
 	if !d.do(op, func() (err error) { f, err = open(); return err }) {
 		return &nowhere{d}, nil
+	}
+	if filepath.Ext(name) == ".log" {
+		return &logFile{diskFile: diskFile{f, d}}, nil
 	}
 	return &diskFile{f, d}, nil
 }
 
 func (d *disk) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return d.create("create", func() (vfs.File, error) { return d.FS.Create(name, c) })
+	return d.create("create", name, func() (vfs.File, error) { return d.FS.Create(name, c) })
 }
 
 func (d *disk) OpenReadWrite(name string, c vfs.DiskWriteCategory, o ...vfs.OpenOption) (vfs.File, error) {
-	return d.create("open", func() (vfs.File, error) { return d.FS.OpenReadWrite(name, c, o...) })
+	return d.create("open", name, func() (vfs.File, error) { return d.FS.OpenReadWrite(name, c, o...) })
 }
 
 func (d *disk) ReuseForWrite(from, to string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return d.create("rename", func() (vfs.File, error) { return d.FS.ReuseForWrite(from, to, c) })
+	return d.create("rename", to, func() (vfs.File, error) { return d.FS.ReuseForWrite(from, to, c) })
 }
 
 func (d *disk) OpenDir(name string) (vfs.File, error) {
@@ -166,6 +171,33 @@ func (f *diskFile) Close() error {
 		f.d.fail(&errWrite{"close", err})
 	}
 	return nil
+}
+
+// logFile is a file of the key-value store's log. Every batch asks for a sync, so that it
+// has left our memory when its Commit returns, and a process that is killed loses
+// nothing; but the disk itself is asked only when somebody wants that, or the file is
+// done with.
+type logFile struct {
+	diskFile
+	owed atomic.Bool // a sync was put off
+}
+
+func (f *logFile) Sync() error { return f.SyncData() }
+
+func (f *logFile) SyncData() error {
+	if f.d.strict.Load() == 0 {
+		f.owed.Store(true)
+		return nil
+	}
+	f.owed.Store(false)
+	return f.diskFile.SyncData()
+}
+
+func (f *logFile) Close() error {
+	if f.owed.Load() {
+		_ = f.diskFile.SyncData() // the disk knows if that failed
+	}
+	return f.diskFile.Close()
 }
 
 // nowhere is a file created on a frozen disk.

@@ -11,7 +11,8 @@
 //   - A batch is whole or absent. Whatever kills the process or the machine, the
 //     keys, the events and the checkpoint of a batch are found together or not at
 //     all, and batches are lost only from the end.
-//   - What Sync has answered nil to is still there after a crash.
+//   - What Commit has answered nil to is still there when the process was killed; what
+//     Sync has answered nil to, also when the machine was.
 //   - A history never shows half a transaction: events that no checkpoint covers
 //     are removed by Open.
 //   - Events sees one moment and never holds up a writer. An event it yields owns

@@ -187,7 +187,10 @@ func (s *Store) checkFormat() error {
 	if err != nil {
 		return err
 	}
-	if err := s.db.Set(formatKey(), binary.BigEndian.AppendUint32(nil, format), pebble.Sync); err != nil {
+	err = s.strictly(func() error {
+		return s.db.Set(formatKey(), binary.BigEndian.AppendUint32(nil, format), pebble.Sync)
+	})
+	if err != nil {
 		return explain(s.dir, err)
 	}
 	return s.health()
@@ -209,7 +212,10 @@ func (s *Store) dropUncovered() error {
 	if err != nil || !found {
 		return err
 	}
-	if err := s.db.DeleteRange(from, []byte{historyPrefix + 1}, pebble.Sync); err != nil {
+	err = s.strictly(func() error {
+		return s.db.DeleteRange(from, []byte{historyPrefix + 1}, pebble.Sync)
+	})
+	if err != nil {
 		return explain(s.dir, err)
 	}
 	return s.health()

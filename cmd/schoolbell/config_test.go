@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -162,9 +163,7 @@ func TestMistakesOfTheFileAndOfValues(t *testing.T) {
 			yaml: "slot: a\n---\nslot: b\n", want: "bell.yaml:2:1: a second document begins, want one",
 		},
 		"a key that resembles none": {
-			yaml: "x: 1\n", want: "bell.yaml:1:1: unknown key x, known are admin_listen, bulk_limit, config, data, database, heartbeat, " +
-				"history_age, history_size, listen, log_format, log_level, max_sessions, max_sessions_per_person, " +
-				"metrics_interval, origins, profile, publication, queue, slot",
+			yaml: "x: 1\n", want: "bell.yaml:1:1: unknown key x, known are " + knownKeys(),
 		},
 		"a port that is none": {
 			yaml: "listen: localhost\n", want: `bell.yaml:1:9: listen is "localhost", want a host and a port like 127.0.0.1:8080, or :8080 for every interface`,
@@ -275,4 +274,14 @@ func TestLogsAreTextOnATerminalAndJSONElsewhere(t *testing.T) {
 		require.Contains(t, b.String(), want)
 		require.NotContains(t, b.String(), "too quiet")
 	}
+}
+
+// knownKeys are all that a configuration file may have.
+func knownKeys() string {
+	var keys []string
+	for _, s := range settings() {
+		keys = append(keys, s.key)
+	}
+	slices.Sort(keys)
+	return strings.Join(keys, ", ")
 }
