@@ -49,7 +49,7 @@ func TestFaultsLoseNothingAndDoubleNothing(t *testing.T) {
 			next = kinds[order[i]]
 		}
 		switch second := pick(s.rand, kinds); {
-		case i+1 < n && i >= len(order) && s.rand.IntN(6) == 0 && mayMeet(next, second):
+		case i+1 < n && i >= len(order) && s.rand.IntN(6) == 0:
 			s.twoAtOnce(next, second)
 			i++
 		default:
@@ -258,14 +258,6 @@ func (s *faultSuite) explain() {
 	s.t.Logf("so far %v\n%v", &s.verdict, s.tally)
 	s.t.Logf("the last faults:\n%s", strings.Join(s.tally.last(14), "\n"))
 	s.t.Logf("the gateway's last words:\n%s", s.keeper.lastWords())
-}
-
-// mayMeet reports whether two faults may overlap: not when one takes the slot and the
-// other the gateway's memory of what it had told last.
-func mayMeet(a, b faultKind) bool {
-	slot := func(f faultKind) bool { return strings.HasPrefix(f.kind, "slot") }
-	ends := func(f faultKind) bool { return strings.Contains(f.kind, "killed") || f.kind == "disk full" }
-	return !(slot(a) && ends(b) || ends(a) && slot(b))
 }
 
 func pick(r *rand.Rand, kinds []faultKind) faultKind {
