@@ -65,7 +65,7 @@ func (r *Reader) attach(ctx context.Context, sink Sink) error {
 	if err := start(ctx, c, r.cfg, r.at.theirs(from)); err != nil {
 		return r.explainLog(err)
 	}
-	r.staying = true
+	r.staying, r.followed = true, true
 	r.board.set(Streaming, "")
 	r.log.Info("following the log", "lsn", r.at.theirs(r.at.handed), "pos", r.at.handed)
 	following, interrupt := context.WithCancelCause(ctx)

@@ -25,16 +25,17 @@ type Reader struct {
 	decoder pgoutput.Decoder
 
 	// Run's goroutine only.
-	source  cdc.Source // of the positions; zero before the first snapshot
-	at      positions
-	tables  map[uint32]string // names of those that the sink has, by oid
-	ours    bool              // a slot of our name was made by a start that did not end
-	staying bool              // we followed the log once, or began to mend its loss: what is wrong is waited for
-	lost    *loss             // the log does not continue, for this reason; nil: not known
-	stale   *loss             // the sink wants to compare what it has; nil: it does not
-	begun   []time.Time       // when the last snapshots were begun
-	claimed bool              // the last of them has not come as far as its slot
-	said    string            // what the log was told last about being kept waiting
+	source   cdc.Source // of the positions; zero before the first snapshot
+	at       positions
+	tables   map[uint32]string // names of those that the sink has, by oid
+	ours     bool              // a slot of our name was made by a start that did not end
+	followed bool              // the log was followed in this attempt
+	staying  bool              // we followed the log once, or began to mend its loss: what is wrong is waited for
+	lost     *loss             // the log does not continue, for this reason; nil: not known
+	stale    *loss             // the sink wants to compare what it has; nil: it does not
+	begun    []time.Time       // when the last snapshots were begun
+	claimed  bool              // the last of them has not come as far as its slot
+	said     string            // what the log was told last about being kept waiting
 
 	// What Watch compares with what it finds, and how it ends the stream that follows
 	// the log now; nil: there is none. Guarded by board.mu.
@@ -71,7 +72,7 @@ func (r *Reader) Run(ctx context.Context, sink Sink, from cdc.Checkpoint) error 
 
 	wait := r.cfg.RetryAtFirst
 	for ctx.Err() == nil {
-		began := time.Now()
+		r.followed = false
 		r.board.set(Connecting, "connecting to the server")
 		err := r.attach(ctx, sink)
 		if ctx.Err() != nil {
@@ -83,10 +84,11 @@ func (r *Reader) Run(ctx context.Context, sink Sink, from cdc.Checkpoint) error 
 		if !r.staying && !passes(err) {
 			return err
 		}
-		if time.Since(began) > r.cfg.RetryAtMost {
+		cause := causeOf(err)
+		if r.followed && cause != SinkFailed && cause != Protocol { // those would come again at once
 			wait = r.cfg.RetryAtFirst
 		}
-		r.board.reconnect(causeOf(err), err.Error())
+		r.board.reconnect(cause, err.Error())
 		pause(ctx, r.patience(err, wait))
 		wait = min(2*wait, r.cfg.RetryAtMost)
 	}

@@ -35,12 +35,15 @@ func (r *Reader) Watch(ctx context.Context) error {
 			c.close(ctx)
 			c = nil
 		}
+		var again <-chan time.Time
 		if err != nil && ctx.Err() == nil {
 			// Without an answer nothing is known to be wrong; that there is none, Run says.
 			r.log.Debug("no look at the slot", "reason", err)
+			again = time.After(min(time.Second, r.cfg.WatchSlot))
 		}
 		select {
 		case <-ctx.Done():
+		case <-again: // the same look
 		case <-slotTick.C:
 			health = r.Status().Health != nil // what was wrong may have been put right
 		case <-healthTick.C:
