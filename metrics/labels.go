@@ -42,6 +42,11 @@ func outcomes() []string {
 	}
 }
 
+// limits are those that somebody can be refused for.
+func limits() []string {
+	return []string{"total", "person", "address", "connections", "address_rate", "credential_rate", "bad_credential"}
+}
+
 // closeReasons are those of protocol.md, and what a client or the network does.
 func closeReasons() []string {
 	return []string{

@@ -158,6 +158,9 @@ func TestThePageShowsWhatWasToldAndWhatTheSourcesSay(t *testing.T) {
 		`schoolbell_router_revoked_total 3`,
 		`schoolbell_router_queue_high_messages 40`,
 		`schoolbell_store_size_bytes 2048`,
+		`schoolbell_limited_total{limit="address"} 3`,
+		`schoolbell_gathered_sign_ins_total 9`,
+		`schoolbell_tls_certificate_expiry_timestamp_seconds 2e+09`,
 		`schoolbell_sessions{role="teacher"} 1`,
 		`schoolbell_sessions_closed_total{reason="going_away"} 1`,
 		`schoolbell_handshakes_total{outcome="accepted"} 1`,
@@ -235,7 +238,7 @@ func TestNoLabelNamesAPerson(t *testing.T) {
 	list, err := metrics.Describe()
 	require.NoError(t, err)
 	told := []string{ // each has few values, known beforehand or given by the build and the configuration
-		"cause", "goversion", "kind", "op", "outcome", "profile", "profile_hash", "publication",
+		"cause", "goversion", "kind", "limit", "op", "outcome", "profile", "profile_hash", "publication",
 		"reason", "revision", "role", "slot", "state", "status", "table", "type", "version",
 	}
 	for _, i := range list {
@@ -293,6 +296,9 @@ func busy() *metrics.Metrics {
 				Subscriptions: 4, Replaying: 2, Replayed: 11, Drops: 1, Revoked: 3, QueueHigh: 40,
 				Gaps: map[string]uint64{"retention": 2}, Resumed: 6, Reset: 5,
 			}
+		},
+		Listener: func() metrics.Listener {
+			return metrics.Listener{Limited: map[string]uint64{"address": 3}, Gathered: 9, Expires: time.Unix(2e9, 0)}
 		},
 		Store: func() metrics.Store {
 			return metrics.Store{Bytes: 2048, Oldest: time.Now().Add(-time.Hour)}

@@ -18,6 +18,7 @@ func (m *Metrics) registerSources(info Info, s Sources) {
 		projectionSection(s.Projection),
 		routerSection(s.Router),
 		storeSection(s.Store),
+		listenerSection(s.Listener),
 	)
 }
 
@@ -167,6 +168,24 @@ func storeSection(source func() Store) prometheus.Collector {
 					return 0
 				}
 				return max(0, time.Since(s.Oldest).Seconds())
+			}),
+	}}
+}
+
+func listenerSection(source func() Listener) prometheus.Collector {
+	type S = Listener
+	return section[S]{source, []scraped[S]{
+		countersBy("limited_total", "Connections and requests refused for a limit, by which: of dashboards in all, of a person, of an address; "+
+			"of connections of an address that are no dashboards; of how often an address or a credential may ask; of how often a bad credential may.",
+			"limit", limits(), func(l S) map[string]uint64 { return l.Limited }),
+		counter("gathered_sign_ins_total", "Credentials looked up together with others because of many bad ones.",
+			func(l S) uint64 { return l.Gathered }),
+		gauge("tls_certificate_expiry_timestamp_seconds", "When the listener's certificate expires, as seconds since 1970; 0 when it has none.",
+			func(l S) float64 {
+				if l.Expires.IsZero() {
+					return 0
+				}
+				return float64(l.Expires.Unix())
 			}),
 	}}
 }

@@ -12,6 +12,7 @@ type Sources struct {
 	Projection  func() Projection
 	Router      func() Router
 	Store       func() Store
+	Listener    func() Listener
 }
 
 // Replication is the state of the stream. What is counted is counted since the
@@ -82,4 +83,12 @@ type Router struct {
 type Store struct {
 	Bytes  int64     // on disk
 	Oldest time.Time // event in the history; zero: there is none
+}
+
+// Listener is where dashboards connect. What is counted is counted since the process
+// began.
+type Listener struct {
+	Limited  map[string]uint64 // refused for a limit, by which
+	Gathered uint64            // credentials that were looked up together with others
+	Expires  time.Time         // when the certificate does; zero: there is none
 }

@@ -35,7 +35,7 @@ func BenchmarkIdleMemoryPerSocket(b *testing.B) {
 		holdSockets(b, address, sockets)
 		return
 	}
-	g := start(b, wsserver.Config{MaxPerPerson: sockets}, nil)
+	g := start(b, wsserver.Config{MaxPerPerson: sockets, MaxPerAddress: sockets, HandshakeRate: sockets}, nil)
 	before := held()
 	child := exec.CommandContext(b.Context(), os.Args[0], "-test.run=^$", "-test.bench=^BenchmarkIdleMemoryPerSocket$", "-test.benchtime=1x")
 	child.Env = append(os.Environ(), "SCHOOLBELL_BENCH_CLIENT="+g.http.Listener.Addr().String())

@@ -10,6 +10,8 @@
 //     else is refused with a code that says why.
 //   - Every close is announced: a disconnect message, then the close code.
 //   - One client's floods, silence or malformed frames close that client only.
+//   - An address that shows bad credentials costs the LMS's database a bounded number of
+//     questions, and locks nobody out who has a good one (limits.go).
 //   - A cursor is never ahead of what was written before it.
 //   - Nothing here waits for a client, except the goroutine that writes to it.
 //   - No credential is ever logged: of an address only the path is.

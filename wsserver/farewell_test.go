@@ -22,7 +22,7 @@ func TestThereIsOneCloseFrameAndItIsOurs(t *testing.T) {
 		{"after a malformed frame", masked(0xf1, "hi"), []string{`1 {"type":"disconnect","code":1008,`, "8 \x03\xf0protocol_violation"}},
 		{"after the client's own close", masked(0x88, "\x0f\xa0so long"), []string{"8 \x0f\xa0"}},
 	}
-	g := start(t, wsserver.Config{}, nil)
+	g := start(t, wsserver.Config{MaxPerPerson: 100}, nil)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			for range 100 { // whether another one gets out is a race

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"strings"
@@ -31,15 +32,15 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request) *refusal {
 	if no != nil {
 		return no
 	}
-	if !s.reserve(v.person.ID) {
-		return tooMany()
+	if no = s.reserve(v.person.ID, v.address); no != nil {
+		return no
 	}
 	c, no := s.subscribe(v)
 	if no == nil {
 		no = c.upgrade(w, r)
 	}
 	if no != nil {
-		s.release(v.person.ID)
+		s.release(v.person.ID, v.address)
 	}
 	return no
 }
@@ -47,11 +48,12 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request) *refusal {
 // subscribe makes a session that is not connected yet.
 func (s *Server) subscribe(v visitor) (*session, *refusal) {
 	c := &session{
-		server: s,
-		person: v.person.ID,
-		asked:  v.since != nil,
-		flood:  bucket{rate: s.cfg.MessageRate, burst: s.cfg.MessageBurst, at: time.Now()},
-		wants:  wantWelcome,
+		server:  s,
+		person:  v.person.ID,
+		address: v.address,
+		asked:   v.since != nil,
+		flood:   bucket{rate: s.cfg.MessageRate, burst: s.cfg.MessageBurst, at: time.Now()},
+		wants:   wantWelcome,
 		// As if the writer ran: nobody starts it before the upgrade.
 		writing: true,
 		pending: true,
@@ -93,7 +95,11 @@ func (c *session) upgrade(w http.ResponseWriter, r *http.Request) *refusal {
 	}
 	ws.SetReadLimit(-1) // receive has its own, and its own way to say it
 	c.ws = ws
-	if tcp, ok := c.conn.(interface{ SetWriteBuffer(int) error }); ok {
+	bottom := c.conn
+	if sealed, ok := bottom.(*tls.Conn); ok {
+		bottom = sealed.NetConn()
+	}
+	if tcp, ok := bottom.(interface{ SetWriteBuffer(int) error }); ok {
 		_ = tcp.SetWriteBuffer(socketBuffer)
 	}
 	s.deps.Observer.Opened(c.role)
@@ -104,7 +110,7 @@ func (c *session) upgrade(w http.ResponseWriter, r *http.Request) *refusal {
 	c.mu.Lock()
 	c.open = true // a subscription that ended before is found by the first Take
 	c.mu.Unlock()
-	s.deps.Log.Debug("session opened", "user", c.person, "remote", r.RemoteAddr)
+	s.deps.Log.Debug("session opened", "user", c.person, "remote", c.address)
 	s.running.Go(c.write)
 	go c.read() // add has counted it
 	return nil
@@ -124,7 +130,7 @@ func (c *session) turnAway() {
 	_ = c.conn.Close()
 	_ = c.ws.CloseNow()
 	c.sub.Close()
-	c.server.release(c.person)
+	c.server.release(c.person, c.address)
 	c.server.deps.Observer.Closed(c.role, e.reason)
 }
 

@@ -34,7 +34,8 @@ func harden(next http.Handler) http.Handler {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Frame-Options", "DENY")
 		h.Set("Referrer-Policy", "no-referrer") // an address may hold a token
-		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin") // CORS, where it is allowed, is not concerned
 		next.ServeHTTP(w, r)
 	})
 }
@@ -68,14 +69,14 @@ func (s *Server) servePreflight(w http.ResponseWriter, r *http.Request) {
 func (s *Server) serveSession(w http.ResponseWriter, r *http.Request) {
 	s.share(w, r)
 	v, no := s.admit(r)
-	if no == nil && !s.reserve(v.person.ID) {
-		no = tooMany()
+	if no == nil {
+		no = s.reserve(v.person.ID, v.address)
 	}
 	if no != nil {
 		s.refuse(w, r, no)
 		return
 	}
-	s.release(v.person.ID)
+	s.release(v.person.ID, v.address)
 	body := appendPerson([]byte{'{'}, v.person)
 	sendJSON(w, http.StatusOK, append(appendCursor(body, s.deps.Router.Cursor()), '}'))
 }
@@ -89,6 +90,9 @@ const (
 func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
 	s.share(w, r)
 	v, no := s.admit(r)
+	if no == nil {
+		s.limits.noHandshake(v.question)
+	}
 	limit := defaultPage
 	if text := r.URL.Query().Get("limit"); no == nil && text != "" {
 		n, err := strconv.Atoi(text)

@@ -21,7 +21,8 @@ type refusal struct {
 	status int
 	code   string // the protocol's `error`
 	detail string
-	retry  bool // with Retry-After
+	retry  bool          // with Retry-After
+	wait   time.Duration // after which another try can be of use; 0: unknown
 }
 
 func badRequest(detail string) *refusal {
@@ -76,13 +77,15 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, no *refusal) {
 	w.WriteHeader(no.status)
 	_, _ = w.Write(body)
 	// Only the path: a query may hold a token.
-	s.deps.Log.Debug("refused", "path", r.URL.Path, "reason", no.code, "remote", r.RemoteAddr)
+	s.deps.Log.Debug("refused", "path", r.URL.Path, "reason", no.code, "remote", s.client(r))
 }
 
 // patience is how long somebody who was refused is asked to wait at least. A start is
 // over in a moment, mostly; one that has lasted longer may last as long again.
 func (s *Server) patience(no *refusal) time.Duration {
 	switch {
+	case no.wait > 0:
+		return no.wait
 	case s.draining.Load():
 		return min(startTime, s.cfg.RetryAfter)
 	case no.status == http.StatusServiceUnavailable:
@@ -95,6 +98,7 @@ func (s *Server) patience(no *refusal) time.Duration {
 type visitor struct {
 	person cdc.Person
 	since  *cdc.Position
+	question
 }
 
 // admit finds out who asks and whether they may; everything but the limits,
@@ -122,15 +126,9 @@ func (s *Server) admit(r *http.Request) (visitor, *refusal) {
 		}
 		v.since = &since
 	}
-	id, err := s.deps.Auth.Authenticate(r.Context(), r)
-	switch {
-	case errors.Is(err, auth.ErrUnauthenticated):
-		return visitor{}, unauthenticated("no valid token or session; sign in again")
-	case err != nil:
-		if !errors.Is(err, auth.ErrUnavailable) && !errors.Is(err, context.Canceled) {
-			s.deps.Log.Error("cannot authenticate", "path", r.URL.Path, "remote", r.RemoteAddr, "err", err)
-		}
-		return visitor{}, notReady("credentials cannot be checked at the moment")
+	id, no := s.identify(r, &v)
+	if no != nil {
+		return visitor{}, no
 	}
 	var ok bool
 	if v.person, ok = s.deps.People.Person(cdc.ParseID(id.User)); !ok {
@@ -140,6 +138,37 @@ func (s *Server) admit(r *http.Request) (visitor, *refusal) {
 		return visitor{}, refusalOf(err)
 	}
 	return v, nil
+}
+
+// identify asks whose the credential is, as far as the limits allow.
+func (s *Server) identify(r *http.Request, v *visitor) (auth.Identity, *refusal) {
+	q, no := s.limits.ask(s.client(r), s.limits.fingerprint(r))
+	if no != nil {
+		return auth.Identity{}, no
+	}
+	v.question = q
+	ctx := r.Context()
+	if q.gathered {
+		ctx = auth.Gathered(ctx)
+	}
+	id, err := s.deps.Auth.Authenticate(ctx, r)
+	switch {
+	case err == nil:
+		s.limits.answered(q, true)
+		return id, nil
+	case errors.Is(err, auth.ErrNoCredential):
+		s.limits.answered(q, false)
+		s.limits.noHandshake(q)
+		return id, unauthenticated("no token or session; sign in")
+	case errors.Is(err, auth.ErrUnauthenticated):
+		s.limits.refused(q)
+		return id, unauthenticated("no valid token or session; sign in again")
+	}
+	s.limits.answered(q, false)
+	if !errors.Is(err, auth.ErrUnavailable) && !errors.Is(err, context.Canceled) {
+		s.deps.Log.Error("cannot authenticate", "path", r.URL.Path, "remote", q.address, "err", err)
+	}
+	return id, notReady("credentials cannot be checked at the moment")
 }
 
 // originAllowed protects people whose browser has a session cookie: another

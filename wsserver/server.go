@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -60,6 +61,14 @@ type Config struct {
 	MaxSessions  int // in all (20,000)
 	MaxPerPerson int // of one person (20)
 
+	// Of one address, which a whole school may share; see limits.go.
+	MaxPerAddress int     // sessions, and connections that are none yet (2,000)
+	HandshakeRate float64 // requests with a credential per second (200); ten times as many at once
+	MaxFailures   int     // bad credentials per minute, before those from there are asked about together (100)
+
+	// TrustedProxies are believed in what X-Forwarded-For says.
+	TrustedProxies []netip.Prefix
+
 	// Origins are allowed besides the server's own host: "https://lms.example.org",
 	// or a host; * stands for any part without a slash.
 	Origins []string
@@ -79,6 +88,9 @@ func (c Config) withDefaults() Config {
 	c.RetryAfter = cmp.Or(c.RetryAfter, 5*time.Second)
 	c.MaxSessions = cmp.Or(c.MaxSessions, 20_000)
 	c.MaxPerPerson = cmp.Or(c.MaxPerPerson, 20)
+	c.MaxPerAddress = cmp.Or(c.MaxPerAddress, 2000)
+	c.HandshakeRate = cmp.Or(c.HandshakeRate, 200)
+	c.MaxFailures = cmp.Or(c.MaxFailures, 100)
 	c.MaxMessage = cmp.Or(c.MaxMessage, 4096)
 	c.MessageRate = cmp.Or(c.MessageRate, 10)
 	c.MessageBurst = cmp.Or(c.MessageBurst, 100)
@@ -91,6 +103,9 @@ type Server struct {
 	cfg   Config
 	began time.Time
 
+	limits     *limits
+	unbelieved atomic.Bool // an X-Forwarded-For that is not believed was told of
+
 	draining atomic.Bool
 	running  sync.WaitGroup // the goroutines of all sessions
 	buffers  sync.Pool      // *[]byte to write from
@@ -98,8 +113,10 @@ type Server struct {
 
 	mu       sync.Mutex // guards what follows
 	sessions map[*session]struct{}
-	reserved int            // sessions open, or in their handshake
-	persons  map[cdc.ID]int // the same, by person
+	reserved int                // sessions open, or in their handshake
+	persons  map[cdc.ID]int     // the same, by person
+	places   map[netip.Addr]int // the same, by address
+	waiting  map[netip.Addr]int // connections that are no sessions, by address
 	pings    wheel
 	metrics  wheel
 }
@@ -121,7 +138,10 @@ func New(deps Deps, cfg Config) *Server {
 		began:    time.Now(),
 		sessions: make(map[*session]struct{}),
 		persons:  make(map[cdc.ID]int),
+		places:   make(map[netip.Addr]int),
+		waiting:  make(map[netip.Addr]int),
 	}
+	s.limits = newLimits(s.cfg)
 	s.buffers.New = func() any { b := make([]byte, 0, 16<<10); return &b }
 	s.incoming.New = func() any { b := make([]byte, s.cfg.MaxMessage+1); return &b }
 	return s
@@ -134,24 +154,38 @@ func (s *Server) Sessions() int {
 	return len(s.sessions)
 }
 
-// reserve takes a place for somebody's session; false: there is none.
-func (s *Server) reserve(person cdc.ID) bool {
+// reserve takes a place for somebody's session; otherwise it says why there is none.
+func (s *Server) reserve(person cdc.ID, address netip.Addr) *refusal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.reserved >= s.cfg.MaxSessions || s.persons[person] >= s.cfg.MaxPerPerson {
-		return false
+	reason := ""
+	switch {
+	case s.reserved >= s.cfg.MaxSessions:
+		reason = "total"
+	case s.persons[person] >= s.cfg.MaxPerPerson:
+		reason = "person"
+	case s.places[address] >= s.cfg.MaxPerAddress:
+		reason = "address"
+	}
+	if reason != "" {
+		s.limits.count(reason)
+		return tooMany()
 	}
 	s.reserved++
 	s.persons[person]++
-	return true
+	s.places[address]++
+	return nil
 }
 
-func (s *Server) release(person cdc.ID) {
+func (s *Server) release(person cdc.ID, address netip.Addr) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.reserved--
 	if s.persons[person]--; s.persons[person] == 0 {
 		delete(s.persons, person)
+	}
+	if s.places[address]--; s.places[address] == 0 {
+		delete(s.places, address)
 	}
 }
 

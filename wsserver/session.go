@@ -2,6 +2,7 @@ package wsserver
 
 import (
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -20,13 +21,14 @@ import (
 // something to write; whichever of the two leaves last finishes the session.
 // Thousands of them are idle, so nothing here is allocated before it is needed.
 type session struct {
-	server *Server
-	sub    *router.Subscription
-	person cdc.ID
-	role   string // as it was at the handshake
-	asked  bool   // the client sent `since`
-	conn   net.Conn
-	ws     *websocket.Conn
+	server  *Server
+	sub     *router.Subscription
+	person  cdc.ID
+	address netip.Addr // that it counts for
+	role    string     // as it was at the handshake
+	asked   bool       // the client sent `since`
+	conn    net.Conn
+	ws      *websocket.Conn
 
 	seats [seatsPerSession]seat // guarded by server.mu
 
@@ -146,7 +148,7 @@ func (c *session) finish() {
 	_ = c.conn.Close()
 	_ = c.ws.CloseNow() // or its finalizer keeps the session in memory
 	s.remove(c)
-	s.release(c.person)
+	s.release(c.person, c.address)
 	s.deps.Observer.Closed(c.role, c.ended.reason)
 	s.deps.Log.Debug("session closed", "user", c.person, "reason", c.ended.reason)
 }

@@ -171,7 +171,8 @@ func BenchmarkIdleSockets(b *testing.B) {
 	for b.Loop() {
 		b.StopTimer()
 		s := newBench(b, school.Size{Teachers: 20, Tutors: 5, Admins: 1, Students: 500, Assignments: 60}, nil)
-		s.serve(s.data, "--max-sessions-per-person", strconv.Itoa(sockets), "--heartbeat", "1h", "--metrics-interval", "5s")
+		s.serve(s.data, "--max-sessions-per-person", strconv.Itoa(sockets), "--max-sessions-per-address", strconv.Itoa(sockets),
+			"--handshakes-per-address", strconv.Itoa(sockets), "--heartbeat", "1h", "--metrics-interval", "5s")
 		get(b, "http://"+s.address+"/readyz", ready)
 		resident, inUse := s.memory()
 		for i := range sockets {

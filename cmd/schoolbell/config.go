@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"net/netip"
 	"reflect"
 	"strings"
 	"time"
@@ -19,11 +20,14 @@ type Config struct {
 	Profile  string `key:"profile" env:"SCHOOLBELL_PROFILE" default:"django" unit:"name or file" help:"What the LMS's rows mean: a built-in profile, or a YAML file."`
 
 	// Both listeners are closed to the network until somebody opens them. Tokens
-	// travel over the first and we speak no TLS, so that a proxy belongs before it;
+	// travel over the first, so that it needs a certificate or a proxy before it;
 	// the second shows profiles of the memory. The second port lies outside 9100 to
 	// 9999, which are other exporters'.
-	Listen      Address `key:"listen" env:"SCHOOLBELL_LISTEN" default:"127.0.0.1:8080" unit:"host:port" help:"Where dashboards connect; put a proxy with TLS before it, or open it with :8080."`
+	Listen      Address `key:"listen" env:"SCHOOLBELL_LISTEN" default:"127.0.0.1:8080" unit:"host:port" help:"Where dashboards connect; give it a certificate, or put a proxy with TLS before it; :8443 opens it on every interface."`
 	AdminListen Address `key:"admin_listen" env:"SCHOOLBELL_ADMIN_LISTEN" default:"127.0.0.1:8081" unit:"host:port" help:"Where /metrics and pprof are; keep it from the public."`
+
+	TLSCertificate string `key:"tls_certificate" env:"SCHOOLBELL_TLS_CERTIFICATE" unit:"file" help:"Certificate of listen, PEM, with the chain; without it listen speaks plain HTTP. Read again when it changes."`
+	TLSKey         string `key:"tls_key" env:"SCHOOLBELL_TLS_KEY" unit:"file" help:"Private key of the certificate, PEM."`
 
 	// One default for everybody, root or not: a folder that depends on who starts
 	// the process would be a second, empty shadow one day. The container image and
@@ -38,6 +42,9 @@ type Config struct {
 	MetricsInterval time.Duration `key:"metrics_interval" env:"SCHOOLBELL_METRICS_INTERVAL" default:"10s" min:"1s" unit:"duration" help:"Time between two metrics messages to a dashboard."`
 	Origins         []string      `key:"origins" env:"SCHOOLBELL_ORIGINS" unit:"list" help:"Origins of pages that may connect, like https://lms.example.org or https://*.example.org, besides the gateway's own; a list, or separated by commas."`
 
+	FrameAncestors []Ancestor     `key:"frame_ancestors" env:"SCHOOLBELL_FRAME_ANCESTORS" default:"self" unit:"list" help:"Whose pages may show the dashboard in a frame: self, none, or origins like https://lms.example.org."`
+	TrustedProxies []netip.Prefix `key:"trusted_proxies" env:"SCHOOLBELL_TRUSTED_PROXIES" unit:"list" help:"Networks of reverse proxies, like 127.0.0.1 or 10.1.0.0/16, whose X-Forwarded-For says whom a request counts for; everybody behind another proxy counts as one address."`
+
 	HistoryAge  time.Duration `key:"history_age" env:"SCHOOLBELL_HISTORY_AGE" default:"168h" min:"1m" unit:"duration" help:"How long events are kept for clients that come back."`
 	HistorySize Size          `key:"history_size" env:"SCHOOLBELL_HISTORY_SIZE" default:"1GB" min:"1MB" unit:"size" help:"How much disk the kept events may take; the oldest go first."`
 
@@ -45,6 +52,12 @@ type Config struct {
 	Queue                int `key:"queue" env:"SCHOOLBELL_QUEUE" default:"4096" min:"16" unit:"number" help:"Messages that may wait for one socket before it is closed to resume later."`
 	MaxSessions          int `key:"max_sessions" env:"SCHOOLBELL_MAX_SESSIONS" default:"20000" min:"1" unit:"number" help:"Dashboards that may be connected at once."`
 	MaxSessionsPerPerson int `key:"max_sessions_per_person" env:"SCHOOLBELL_MAX_SESSIONS_PER_PERSON" default:"20" min:"1" unit:"number" help:"Dashboards of one person that may be connected at once."`
+
+	// A school may share one address, so these are wide; why they harm nobody there is
+	// said in wsserver/limits.go.
+	MaxSessionsPerAddress int `key:"max_sessions_per_address" env:"SCHOOLBELL_MAX_SESSIONS_PER_ADDRESS" default:"2000" min:"1" unit:"number" help:"Dashboards of one address (of IPv6: one /64) that may be connected at once, and as many connections that are none yet."`
+	HandshakesPerAddress  int `key:"handshakes_per_address" env:"SCHOOLBELL_HANDSHAKES_PER_ADDRESS" default:"200" min:"1" unit:"number per second" help:"Times that one address may ask to be let in; ten times as many at once."`
+	AuthFailures          int `key:"auth_failures_per_address" env:"SCHOOLBELL_AUTH_FAILURES_PER_ADDRESS" default:"100" min:"1" unit:"number per minute" help:"Bad credentials of one address that are looked up one by one; beyond that those from there are looked up together, ten times a second. Nobody is locked out by it."`
 
 	SnapshotsPerHour int `key:"snapshots_per_hour" env:"SCHOOLBELL_SNAPSHOTS_PER_HOUR" default:"3" min:"1" unit:"number" help:"Snapshots of the tables that may be begun within an hour; when the log breaks off more often than that, the gateway waits, says why, and serves the history."`
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -52,6 +53,7 @@ func TestDefaultsAreThoseOfTheReference(t *testing.T) {
 		Data: "schoolbell-data", Slot: "schoolbell", Publication: "schoolbell",
 		Heartbeat: 30 * time.Second, MetricsInterval: 10 * time.Second,
 		HistoryAge: 168 * time.Hour, HistorySize: 1e9, BulkLimit: 1000, Queue: 4096,
+		FrameAncestors: []Ancestor{"self"}, MaxSessionsPerAddress: 2000, HandshakesPerAddress: 200, AuthFailures: 100,
 		MaxSessions: 20000, MaxSessionsPerPerson: 20, SnapshotsPerHour: 3, LogLevel: "info", LogFormat: "auto",
 	}, cfg)
 }
@@ -78,6 +80,18 @@ profile: # empty is not set
 	require.Equal(t, []string{"https://lms.example.org", "http://localhost:3000", "https://*.example.org"}, cfg.Origins)
 	require.Equal(t, "debug", cfg.LogLevel)
 	require.Equal(t, "django", cfg.Profile)
+}
+
+func TestNetworksAndAncestorsAreRead(t *testing.T) {
+	cfg, err := load(t, "trusted_proxies: [127.0.0.1, 10.1.2.3/16, '::1']\nframe_ancestors: https://*.example.org:8443, self\n", nil, []string{"--database", dsn})
+	require.NoError(t, err)
+	require.Equal(t, []netip.Prefix{
+		netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("::1/128"),
+	}, cfg.TrustedProxies)
+	require.Equal(t, []string{"https://*.example.org:8443", "'self'"}, ancestors(cfg))
+	cfg, err = load(t, "frame_ancestors: none\n", nil, []string{"--database", dsn})
+	require.NoError(t, err)
+	require.Equal(t, []string{"'none'"}, ancestors(cfg))
 }
 
 func TestASwitchNeedsNoValueAsAFlag(t *testing.T) {
@@ -173,6 +187,17 @@ func TestMistakesOfTheFileAndOfValues(t *testing.T) {
 		},
 		"an empty secret": {
 			yaml: "database: ''\n", want: "bell.yaml:1:11: database is empty, want a URL like postgres://user:password@host:5432/name",
+		},
+		"a policy that would go on": {
+			yaml: "frame_ancestors: ['https://a;script-src', self]\n",
+			want: `bell.yaml:1:19: frame_ancestors is "https://a;script-src", want self, an origin like https://lms.example.org or https://*.example.org, or none alone`,
+		},
+		"none, and somebody": {
+			yaml: "frame_ancestors: [self, none]\n",
+			want: `bell.yaml:1:25: frame_ancestors is "none", want self, an origin like https://lms.example.org or https://*.example.org, or none alone`,
+		},
+		"a proxy by its name": {
+			yaml: "trusted_proxies: proxy.example.org\n", want: `bell.yaml:1:18: trusted_proxies is "proxy.example.org", want an address like 127.0.0.1, or a network like 10.1.0.0/16`,
 		},
 		"a size beyond all disks": {
 			env: "SCHOOLBELL_HISTORY_SIZE=99999999999TB", want: `SCHOOLBELL_HISTORY_SIZE: history_size is "99999999999TB", want a size of at least 1MB, like 500MB or 2GiB`,

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"reflect"
 	"regexp"
@@ -43,12 +44,25 @@ type Address string
 // less in the first than in the second; what both allow needs no quoting.
 type Name string
 
+// Ancestor is whose pages may show ours in a frame: self, none, or an origin.
+type Ancestor string
+
+// source is the ancestor as a Content-Security-Policy writes it.
+func (a Ancestor) source() string {
+	if a == "self" || a == "none" {
+		return "'" + string(a) + "'"
+	}
+	return string(a)
+}
+
 // Size is a number of bytes.
 type Size int64
 
 var (
 	namePattern = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
-	sizePattern = regexp.MustCompile(`^([0-9]+)\s*([KMGT]i?)?B?$`)
+	// originPattern has no room for what would go on with the policy it is put into.
+	originPattern = regexp.MustCompile(`^https?://(\*\.)?[a-zA-Z0-9.-]+(:[0-9]{1,5})?$`)
+	sizePattern   = regexp.MustCompile(`^([0-9]+)\s*([KMGT]i?)?B?$`)
 )
 
 // parseSize reads 1048576, 500MB or 2GiB.
@@ -117,6 +131,20 @@ func (s setting) parse(field reflect.Value, text string) (want string) {
 		u, err := url.Parse(text)
 		return orWant(err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && text == u.Scheme+"://"+u.Host,
 			"an origin like https://lms.example.org or https://*.example.org, without a path")
+	case *[]Ancestor:
+		*p = append(*p, Ancestor(text))
+		alone := text != "none" && !slices.Contains(*p, "none") || len(*p) == 1
+		return orWant(alone && (text == "self" || text == "none" || originPattern.MatchString(text)),
+			"self, an origin like https://lms.example.org or https://*.example.org, or none alone")
+	case *[]netip.Prefix:
+		network, err := netip.ParsePrefix(text)
+		if err != nil {
+			var one netip.Addr
+			one, err = netip.ParseAddr(text)
+			network = netip.PrefixFrom(one, one.BitLen())
+		}
+		*p = append(*p, network.Masked())
+		return orWant(err == nil && network.IsValid(), "an address like 127.0.0.1, or a network like 10.1.0.0/16")
 	case *int:
 		n, err := strconv.Atoi(text)
 		*p = n

@@ -40,6 +40,7 @@ type gateway struct {
 	server     *wsserver.Server
 	metrics    *metrics.Metrics
 
+	certificate   *certificate // nil: the listener speaks plain HTTP
 	public, admin net.Listener
 	filled        chan struct{}         // closed when the shadow holds the database
 	signIn        atomic.Pointer[error] // why nobody could sign in when we looked last; nil: not looked yet
@@ -67,8 +68,14 @@ func openGateway(ctx context.Context, cfg Config, adopt bool, log *slog.Logger) 
 	if !ok {
 		return g, usageError{fmt.Errorf("profile %q does not say where tokens are, so nobody could sign in; fix: give it auth: {token: {from: TABLE, key: COLUMN, user: COLUMN}}", g.profile.Name())}
 	}
+	if g.certificate, err = openCertificate(cfg, log); err != nil {
+		return g, usageError{err}
+	}
 	if g.public, err = listen(string(cfg.Listen), "listen"); err != nil {
 		return g, err
+	}
+	if g.certificate != nil {
+		g.public = g.certificate.seal(g.public)
 	}
 	if g.admin, err = listen(string(cfg.AdminListen), "admin_listen"); err != nil {
 		return g, err
@@ -97,14 +104,23 @@ func openGateway(ctx context.Context, cfg Config, adopt bool, log *slog.Logger) 
 		Auth:     g.ways,
 		People:   g.projection,
 		Ready:    g.ready,
-		Page:     web.Handler(),
+		Page:     web.Handler(ancestors(cfg)...),
 		Observer: g.metrics,
 		Log:      log,
 	}, wsserver.Config{
 		Heartbeat: cfg.Heartbeat, MetricsInterval: cfg.MetricsInterval, Origins: cfg.Origins,
-		MaxSessions: cfg.MaxSessions, MaxPerPerson: cfg.MaxSessionsPerPerson,
+		MaxSessions: cfg.MaxSessions, MaxPerPerson: cfg.MaxSessionsPerPerson, MaxPerAddress: cfg.MaxSessionsPerAddress,
+		HandshakeRate: float64(cfg.HandshakesPerAddress), MaxFailures: cfg.AuthFailures, TrustedProxies: cfg.TrustedProxies,
 	})
 	return g, nil
+}
+
+func ancestors(cfg Config) []string {
+	var sources []string
+	for _, a := range cfg.FrameAncestors {
+		sources = append(sources, a.source())
+	}
+	return sources
 }
 
 func replicationConfig(cfg Config, p *profile.Profile, log *slog.Logger) replication.Config {
@@ -184,12 +200,19 @@ func (g *gateway) run(ctx context.Context) error {
 		}
 	})
 
+	if g.certificate != nil {
+		group.Go(func() error { return g.certificate.watch(ctx) })
+	}
+	complaints := slog.NewLogLogger(g.log.Handler(), slog.LevelDebug) // of what clients send; no address and no header is in them
 	public := &http.Server{
-		Handler: g.server.Handler(), MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
+		Handler: g.server.Handler(), ConnState: g.server.ConnState, MaxHeaderBytes: 16 << 10, ErrorLog: complaints,
 		// These end with the upgrade; a session has deadlines of its own.
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute,
 	}
-	admin := &http.Server{Handler: g.adminHandler(), ReadHeaderTimeout: 5 * time.Second}
+	admin := &http.Server{
+		Handler: g.adminHandler(), MaxHeaderBytes: 16 << 10, ErrorLog: complaints,
+		ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute,
+	}
 	group.Go(func() error { return serveHTTP(public, g.public) })
 	group.Go(func() error { return serveHTTP(admin, g.admin) })
 	g.log.Info("listening", "dashboards", g.public.Addr().String(), "admin", g.admin.Addr().String())
@@ -238,12 +261,12 @@ func serveHTTP(s *http.Server, l net.Listener) error {
 	return nil
 }
 
-// adminHandler serves what only the people on call should see.
+// adminHandler serves what only the people on call should see. pprof's cmdline is not
+// there: the command line may hold the database's password.
 func (g *gateway) adminHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", g.metrics.Handler())
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
-	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)

@@ -45,5 +45,8 @@ func TestTheMetricsKnowTheWordsOfEveryStep(t *testing.T) {
 	for _, reason := range []router.GapReason{router.Retention, router.Bulk, router.HistoryLost} {
 		require.Contains(t, values("schoolbell_router_gaps_total"), string(reason))
 	}
+	for _, limit := range wsserver.LimitNames {
+		require.Contains(t, values("schoolbell_limited_total"), limit)
+	}
 	require.Contains(t, values("schoolbell_messages_sent_total"), router.GapType)
 }

@@ -49,6 +49,10 @@ func (g *gateway) sources() metrics.Sources {
 				Drops: s.Slow, Revoked: s.Revoked, Gaps: s.Gaps, Resumed: s.Resumed, Reset: s.Reset, QueueHigh: s.QueueHigh,
 			}
 		},
+		Listener: func() metrics.Listener {
+			s := g.server.Limits()
+			return metrics.Listener{Limited: s.Limited, Gathered: s.Gathered, Expires: g.certificate.expires()}
+		},
 		Store: func() metrics.Store { return metrics.Store{Bytes: g.store.DiskUsage(), Oldest: g.oldest()} },
 	}
 }

@@ -13,6 +13,8 @@
 //     question, a new one works at once.
 //   - Recheck asks one question for at most 1,000 credentials, and a database that
 //     is down revokes none.
+//   - Questions that are Gathered are asked together, ten times a second at most,
+//     however many there are.
 //   - The LMS is only read, by at most four connections, and no question takes
 //     longer than three seconds.
 //   - A database that is down does not look like a wrong token, and the other way

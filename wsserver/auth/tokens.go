@@ -23,9 +23,12 @@ func (t TokenTable) String() string { return pgx.Identifier{t.Schema, t.Table}.S
 
 // Tokens is the Way of tokens in the LMS's own table.
 type Tokens struct {
-	pool       *pgxpool.Pool
-	table      TokenTable
-	one, which string // the questions
+	pool  *pgxpool.Pool
+	table TokenTable
+	// The questions: about one, about those that the table has given, about any.
+	one, which, any string
+
+	gathered *gatherer[[]tokenRow]
 }
 
 // NewTokens asks through a pool that OpenPool made; the pool stays the caller's.
@@ -33,7 +36,12 @@ func NewTokens(pool *pgxpool.Pool, table TokenTable) *Tokens {
 	key := pgx.Identifier{table.Key}.Sanitize()
 	which := fmt.Sprintf("SELECT %s::text, %s::text FROM %s WHERE %[1]s = ", key, pgx.Identifier{table.User}.Sanitize(), table)
 	// A key that stands for two accounts proves neither, so two rows are asked for.
-	return &Tokens{pool, table, which + "$1 LIMIT 2", which + "ANY($1)"}
+	t := &Tokens{pool: pool, table: table, one: which + "$1 LIMIT 2", which: which + "ANY($1)"}
+	// Compared as text, or one word that the column's type cannot hold would spoil the
+	// question for all. An index on a column of text serves all the same.
+	t.any = fmt.Sprintf("SELECT %s::text, %s::text FROM %s WHERE %[1]s::text = ANY($1::text[])", key, pgx.Identifier{table.User}.Sanitize(), table)
+	t.gathered = &gatherer[[]tokenRow]{question: t.rows}
+	return t
 }
 
 // String names the table; the pool's address and password stay inside.
@@ -141,6 +149,9 @@ type tokenRow struct {
 
 // ask returns the accounts that a token stands for.
 func (t *Tokens) ask(ctx context.Context, token secret) (found []tokenRow, err error) {
+	if isGathered(ctx) {
+		return t.gathered.of(ctx, token.key)
+	}
 	err = ask(ctx, func(ctx context.Context) error {
 		rows, err := t.pool.Query(ctx, t.one, token.key)
 		if err != nil {
@@ -154,5 +165,20 @@ func (t *Tokens) ask(ctx context.Context, token secret) (found []tokenRow, err e
 	if unfit(err) {
 		return nil, nil
 	}
+	return found, err
+}
+
+// rows are those of many tokens.
+func (t *Tokens) rows(ctx context.Context, keys []string) (map[string][]tokenRow, error) {
+	rows, err := t.pool.Query(ctx, t.any, keys)
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[string][]tokenRow)
+	var r tokenRow
+	_, err = pgx.ForEachRow(rows, []any{&r.key, &r.user}, func() error {
+		found[r.key] = append(found[r.key], r)
+		return nil
+	})
 	return found, err
 }

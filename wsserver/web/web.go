@@ -10,7 +10,8 @@
 //
 //   - The page loads nothing from elsewhere, and runs no inline script or style:
 //     the Content-Security-Policy forbids both, and forbids turning text into
-//     markup. What the LMS holds is shown as text.
+//     markup. What the LMS holds is shown as text. Who may show the page in a
+//     frame is said to Handler.
 //   - A token in the address (/#token=KEY) leaves the address bar at once, is
 //     never part of a request for the page, and is forgotten with the tab.
 //   - The page says how the connection is, always. After a cut it resumes, and
@@ -23,32 +24,36 @@ package web
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
 	"net/http"
 	"path"
+	"strings"
 	"time"
 )
 
 //go:embed static
 var static embed.FS
 
-// policy is the page's Content-Security-Policy. 'self' in connect-src covers the
+// policy is the page's Content-Security-Policy, up to who may frame it. 'self' in connect-src covers the
 // WebSocket of the same host. form-action 'none' keeps the token out of any URL
 // even when the script that handles the sign-in form did not load.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
-	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
-	"require-trusted-types-for 'script'; trusted-types 'none'"
+	"base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'; frame-ancestors "
 
 // asset is one file, ready to be sent.
 type asset struct {
 	name, contentType, etag string
 	body                    []byte
+	policy                  string
 }
 
-// Handler serves the page at / and its files beside it. Everything else is 404.
-func Handler() http.Handler {
+// Handler serves the page at / and its files beside it. Everything else is 404. Pages
+// of the ancestors, origins or 'self', may show it in a frame; without any, none may.
+func Handler(ancestors ...string) http.Handler {
+	policy := policy + cmp.Or(strings.Join(ancestors, " "), "'none'")
 	entries, err := static.ReadDir("static")
 	if err != nil {
 		panic(err) // the embedded folder is there, or this would not have compiled
@@ -60,7 +65,7 @@ func Handler() http.Handler {
 			panic(err)
 		}
 		sum := sha256.Sum256(body)
-		a := asset{e.Name(), contentType(e.Name()), `"` + hex.EncodeToString(sum[:12]) + `"`, body}
+		a := asset{e.Name(), contentType(e.Name()), `"` + hex.EncodeToString(sum[:12]) + `"`, body, policy}
 		pattern := "GET /" + a.name
 		if a.name == "index.html" {
 			pattern = "GET /{$}"
@@ -91,9 +96,9 @@ func (a asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Type", a.contentType)
 	h.Set("ETag", a.etag)
 	h.Set("Cache-Control", "no-cache") // keep it, but ask each time whether it is still this one
-	h.Set("Content-Security-Policy", policy)
+	h.Set("Content-Security-Policy", a.policy)
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Frame-Options", "DENY")
+	h.Del("X-Frame-Options") // it cannot say what frame-ancestors says
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")

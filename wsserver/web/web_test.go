@@ -81,9 +81,25 @@ func TestEveryFileCarriesTheSecurityHeaders(t *testing.T) {
 		require.NotContains(t, csp, "unsafe", name)
 		require.Equal(t, "nosniff", res.Header.Get("X-Content-Type-Options"), name)
 		require.Equal(t, "no-referrer", res.Header.Get("Referrer-Policy"), name)
-		require.Equal(t, "DENY", res.Header.Get("X-Frame-Options"), name)
 		require.Equal(t, "same-origin", res.Header.Get("Cross-Origin-Opener-Policy"), name)
 		require.Equal(t, "same-origin", res.Header.Get("Cross-Origin-Resource-Policy"), name)
+	}
+}
+
+func TestOnlyTheAncestorsMayFrameThePage(t *testing.T) {
+	for _, tt := range []struct {
+		ancestors []string
+		want      string
+	}{
+		{nil, "frame-ancestors 'none'"},
+		{[]string{"'self'"}, "frame-ancestors 'self'"},
+		{[]string{"'self'", "https://lms.example.org"}, "frame-ancestors 'self' https://lms.example.org"},
+	} {
+		w := httptest.NewRecorder()
+		w.Header().Set("X-Frame-Options", "DENY") // of whoever serves us
+		web.Handler(tt.ancestors...).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/", nil))
+		require.True(t, strings.HasSuffix(w.Header().Get("Content-Security-Policy"), "; "+tt.want), w.Header())
+		require.Empty(t, w.Header().Get("X-Frame-Options"), "a browser that knows only this would refuse the ancestors")
 	}
 }
 
