@@ -91,6 +91,9 @@ func (s *school) Authenticate(_ context.Context, r *http.Request) (auth.Identity
 	if token == "down" {
 		return auth.Identity{}, fmt.Errorf("ask the database: %w", auth.ErrUnavailable)
 	}
+	if token == "" {
+		return auth.Identity{}, auth.ErrNoCredential
+	}
 	return auth.Identity{}, auth.ErrUnauthenticated
 }
 
