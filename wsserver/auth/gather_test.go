@@ -46,6 +46,13 @@ func TestGatheredQuestionsAreAskedTogetherAndEverybodyGetsTheirAnswer(t *testing
 	asked := pool.Stat().AcquireCount() - before
 	require.LessOrEqual(t, asked, 1+int64(time.Since(began)/auth.GatherFor))
 	require.Positive(t, asked)
+
+	exec(t, db, `DELETE FROM authtoken_token WHERE key = 'key-of-7'; INSERT INTO authtoken_token (key, user_id) VALUES ('newer-key-of-7', 7)`)
+	_, err := tokens.Authenticate(ctx, token("key-of-7"))
+	require.ErrorIs(t, err, auth.ErrUnauthenticated, "nothing is remembered")
+	id, err := tokens.Authenticate(ctx, token("newer-key-of-7"))
+	require.NoError(t, err)
+	require.Equal(t, "7", id.User)
 }
 
 // Another type of key: what it cannot hold spoils nobody else's question.
