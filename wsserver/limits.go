@@ -113,7 +113,7 @@ func (l *limits) fingerprint(r *http.Request) uint64 {
 }
 
 // ask takes a question from what is allowed. no says why it may not be asked now.
-// Otherwise it has to be told how the question ended: refused, or givenBack.
+// Otherwise it has to be told how the question ended: refused, or answered.
 func (l *limits) ask(address netip.Addr, credential uint64) (q question, no *refusal) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
