@@ -121,10 +121,10 @@ func newFaultSuite(t *testing.T) *faultSuite {
 	s.database = startProxy(t, u.Host, true)
 	s.clients = startProxy(t, address, false)
 	u.Host = s.database.address()
-	s.keeper = &keeper{t: t, failed: failed, program: buildProgram(t), args: []string{
+	s.keeper = &keeper{t: t, failed: failed, program: buildProgram(t), args: append([]string{
 		"serve", "--database", u.String(), "--data", t.TempDir(), "--listen", address, "--admin-listen", freePort(t),
 		"--metrics-interval", "1s", "--heartbeat", "2s", "--log-format", "json", "--snapshots-per-hour", "100000",
-	}}
+	}, forDashboards()...)}
 	t.Cleanup(s.keeper.close)
 	require.NoError(t, s.keeper.start())
 	require.NoError(t, s.killInSnapshots(ctx, 2_000, 30_000))

@@ -107,8 +107,10 @@ func newScenario(t *testing.T, program string, operations, manyRows int) *scenar
 	require.NoError(t, replication.Init(t.Context(), replicationConfig(cfg, p, slog.New(slog.DiscardHandler))))
 
 	address := freePort(t)
-	s.gateway = startProgram(t, program, "serve", "--database", url, "--data", t.TempDir(), "--listen", address,
-		"--admin-listen", freePort(t), "--metrics-interval", "1s", "--heartbeat", "5s")
+	s.gateway = startProgram(t, program, append([]string{
+		"serve", "--database", url, "--data", t.TempDir(), "--listen", address,
+		"--admin-listen", freePort(t), "--metrics-interval", "1s", "--heartbeat", "5s",
+	}, forDashboards()...)...)
 	s.oracle = newOracle(t, url)
 	s.connect("http://" + address)
 	return s

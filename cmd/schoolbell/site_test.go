@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -110,10 +111,10 @@ func (s *site) ask(sql string, args ...any) string {
 // serve starts a gateway; a flag given here wins.
 func (s *site) serve(more ...string) *process {
 	s.t.Helper()
-	return start(s.t, append([]string{
+	return start(s.t, slices.Concat([]string{
 		"serve", "--database", s.url, "--slot", s.slot, "--data", s.data, "--listen", s.address, "--admin-listen", s.admin,
 		"--metrics-interval", "1s", "--heartbeat", "5s",
-	}, more...)...)
+	}, forDashboards(), more)...)
 }
 
 func (s *site) base() string { return "http://" + s.address }
