@@ -38,6 +38,8 @@ if ! have postgres && ! compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/nu
 	install postgresql
 fi
 have chromium || have chromium-browser || have google-chrome || install chromium
+# A real Django writes the sessions that the tests sign in with. Debian's, for Debian's Python.
+/usr/bin/python3 -c "import django, psycopg2" 2>/dev/null || install python3-django python3-psycopg2
 
 step "formatting"
 unformatted=$(gofmt -l .)

@@ -55,6 +55,9 @@ func closeReasons() []string {
 	}
 }
 
+// ways are the words of auth.Identity.Way.
+func ways() []string { return []string{"token", "session", "jwt"} }
+
 func sentTypes() []string {
 	return append(eventKinds(), "welcome", "metrics", "ping", "pong", "gap", "disconnect")
 }

@@ -56,6 +56,8 @@ type Metrics struct {
 	sessions   gauges
 	handshakes counters
 	closes     counters
+	signIns    counters
+	revoked    counters
 	sent       counters
 	sentBytes  counters
 	received   counters
@@ -93,6 +95,9 @@ func (m *Metrics) registerTold() {
 	m.handshakes = m.counters("handshakes_total",
 		"Requests for a WebSocket by their outcome: accepted, or the code of the refusal.", "outcome", outcomes())
 	m.closes = m.counters("sessions_closed_total", "Sessions that ended, by the reason.", "reason", closeReasons())
+	m.signIns = m.counters("sign_ins_total", "Sessions that began, by the way in which the person said who they are.", "way", ways())
+	m.revoked = m.counters("credentials_revoked_total",
+		"Sessions ended because their credential was taken back or had expired, by its way.", "way", ways())
 	m.sent = m.counters("messages_sent_total", "Messages written to sockets.", "type", sentTypes())
 	m.sentBytes = m.counters("messages_sent_bytes_total", "Bytes of the messages written to sockets.", "type", sentTypes())
 	m.received = m.counters("messages_received_total",
@@ -113,6 +118,12 @@ func (m *Metrics) Closed(role, reason string) {
 	m.sessions.of(role).Dec()
 	m.closes.of(reason).Inc()
 }
+
+// SignedIn tells by which way somebody said who they are to open a session.
+func (m *Metrics) SignedIn(way string) { m.signIns.of(way).Inc() }
+
+// Revoked tells that a session ends because its credential does not hold any more.
+func (m *Metrics) Revoked(way string) { m.revoked.of(way).Inc() }
 
 // Sent tells that messages of one type were written to a socket.
 func (m *Metrics) Sent(kind string, messages, bytes int) {

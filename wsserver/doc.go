@@ -9,6 +9,9 @@
 //   - Only an active teacher, tutor or admin gets past the upgrade; everybody
 //     else is refused with a code that says why.
 //   - Every close is announced: a disconnect message, then the close code.
+//   - A credential that the LMS took back, or that has expired, ends its sessions:
+//     within Config.Recheck, and within a second of its own end. A database that
+//     cannot be asked ends nobody's.
 //   - One client's floods, silence or malformed frames close that client only.
 //   - An address that shows bad credentials costs the LMS's database a bounded number of
 //     questions, and locks nobody out who has a good one (limits.go).
@@ -18,7 +21,8 @@
 //
 // # Who runs
 //
-// Run is the wheel: one goroutine for all heartbeats and metrics. Each session has one goroutine
+// Run is the wheel: one goroutine for all heartbeats and metrics, and one that asks
+// whether credentials still hold. Each session has one goroutine
 // that reads, and while there is something to write one more that writes; the
 // HTTP handler has returned by then. Drain ends them all and waits for them.
 //

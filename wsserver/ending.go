@@ -46,6 +46,10 @@ func goingAway(after time.Duration) ending {
 	return ending{code: codeGoingAway, reason: "going_away", reconnect: true, retryAfter: after}
 }
 
+func credentialsRevoked() ending {
+	return ending{code: codeCredentialsRevoked, reason: "credentials_revoked"}
+}
+
 func clientClosed(code int) ending {
 	return ending{code: code, reason: "client_closed", echo: true}
 }
@@ -58,7 +62,7 @@ func endingOf(err error) ending {
 	case errors.Is(err, router.ErrSlow):
 		return slowConsumer()
 	case errors.Is(err, router.ErrInactive):
-		return ending{code: codeCredentialsRevoked, reason: "credentials_revoked"}
+		return credentialsRevoked()
 	case errors.Is(err, router.ErrRole):
 		return ending{code: codeRoleNotAllowed, reason: "role_not_allowed"}
 	}

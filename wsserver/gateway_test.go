@@ -64,6 +64,7 @@ type school struct {
 	mu       sync.Mutex
 	people   map[cdc.ID]cdc.Person
 	counting func() // called whenever somebody's counts are asked for
+	proofs   proofs // see recheck_test.go
 }
 
 func (s *school) Person(id cdc.ID) (cdc.Person, bool) {
@@ -86,7 +87,7 @@ func (s *school) Counts(p cdc.Person) cdc.Counts {
 func (s *school) Authenticate(_ context.Context, r *http.Request) (auth.Identity, error) {
 	token := r.URL.Query().Get("token")
 	if user, ok := strings.CutPrefix(token, "t-"); ok {
-		return auth.Identity{User: user, Way: "token"}, nil
+		return auth.Identity{User: user, Way: "token", Expires: s.proofs.expires}, nil
 	}
 	if token == "down" {
 		return auth.Identity{}, fmt.Errorf("ask the database: %w", auth.ErrUnavailable)
@@ -132,6 +133,8 @@ func (t *tally) Opened(role string)         { t.add("opened "+role, 1) }
 func (t *tally) Closed(role, reason string) { t.add("closed "+role, 1); t.add("closed for "+reason, 1) }
 func (t *tally) Sent(kind string, n, _ int) { t.add("sent "+kind, n) }
 func (t *tally) Delay(time.Duration)        { t.add("delay", 1) }
+func (t *tally) SignedIn(way string)        { t.add("signed in by "+way, 1) }
+func (t *tally) Revoked(way string)         { t.add("revoked "+way, 1) }
 func (t *tally) Received(kind string)       { t.add("received "+kind, 1) }
 
 // await waits until something was counted n times.

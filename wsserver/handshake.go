@@ -48,12 +48,14 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request) *refusal {
 // subscribe makes a session that is not connected yet.
 func (s *Server) subscribe(v visitor) (*session, *refusal) {
 	c := &session{
-		server:  s,
-		person:  v.person.ID,
-		address: v.address,
-		asked:   v.since != nil,
-		flood:   bucket{rate: s.cfg.MessageRate, burst: s.cfg.MessageBurst, at: time.Now()},
-		wants:   wantWelcome,
+		server:   s,
+		person:   v.person.ID,
+		address:  v.address,
+		asked:    v.since != nil,
+		flood:    bucket{rate: s.cfg.MessageRate, burst: s.cfg.MessageBurst, at: time.Now()},
+		wants:    wantWelcome,
+		way:      v.identity.Way,
+		identity: v.identity,
 		// As if the writer ran: nobody starts it before the upgrade.
 		writing: true,
 		pending: true,
@@ -110,7 +112,8 @@ func (c *session) upgrade(w http.ResponseWriter, r *http.Request) *refusal {
 	c.mu.Lock()
 	c.open = true // a subscription that ended before is found by the first Take
 	c.mu.Unlock()
-	s.deps.Log.Debug("session opened", "user", c.person, "remote", c.address)
+	s.deps.Observer.SignedIn(c.way)
+	s.deps.Log.Debug("session opened", "user", c.person, "way", c.way, "remote", c.address)
 	s.running.Go(c.write)
 	go c.read() // add has counted it
 	return nil

@@ -10,6 +10,8 @@ type Observer interface {
 	Closed(role, reason string)        // the same session, role as when it opened
 	Sent(kind string, messages, b int) // messages of one type written, and their bytes
 	Delay(d time.Duration)             // from the commit until its event was written to one socket
+	SignedIn(way string)               // by which a session was opened, as auth.Identity.Way
+	Revoked(way string)                // a session ends because its credential was taken back or has expired
 	Received(kind string)              // from a client: ping, pong or other
 }
 
@@ -20,4 +22,6 @@ func (nobody) Opened(string)         {}
 func (nobody) Closed(string, string) {}
 func (nobody) Sent(string, int, int) {}
 func (nobody) Delay(time.Duration)   {}
+func (nobody) SignedIn(string)       {}
+func (nobody) Revoked(string)        {}
 func (nobody) Received(string)       {}

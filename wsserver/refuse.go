@@ -96,8 +96,9 @@ func (s *Server) patience(no *refusal) time.Duration {
 
 // visitor is who asks, and from where on.
 type visitor struct {
-	person cdc.Person
-	since  *cdc.Position
+	person   cdc.Person
+	identity auth.Identity
+	since    *cdc.Position
 	question
 }
 
@@ -130,6 +131,7 @@ func (s *Server) admit(r *http.Request) (visitor, *refusal) {
 	if no != nil {
 		return visitor{}, no
 	}
+	v.identity = id
 	var ok bool
 	if v.person, ok = s.deps.People.Person(cdc.ParseID(id.User)); !ok {
 		return visitor{}, unauthenticated("this account does not exist any more")

@@ -19,6 +19,7 @@ import (
 // auth.ErrUnauthenticated or auth.ErrUnavailable.
 type Authenticator interface {
 	Authenticate(ctx context.Context, r *http.Request) (auth.Identity, error)
+	Recheck(ctx context.Context, ids []auth.Identity) (revoked []int, err error)
 }
 
 // People is what is known of accounts now. Any goroutine may ask.
@@ -52,6 +53,7 @@ type Deps struct {
 type Config struct {
 	Heartbeat       time.Duration // between two pings (30 s)
 	MetricsInterval time.Duration // between two metrics messages (10 s)
+	Recheck         time.Duration // within which a credential that was taken back ends its sessions (10 s)
 	WriteTimeout    time.Duration // how long one write may take (10 s)
 	Linger          time.Duration // how long a closed client may take to go (3 s)
 	DrainSpread     time.Duration // over which Drain closes the sessions (1.5 s)
@@ -81,6 +83,7 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	c.Heartbeat = cmp.Or(c.Heartbeat, 30*time.Second)
 	c.MetricsInterval = cmp.Or(c.MetricsInterval, 10*time.Second)
+	c.Recheck = cmp.Or(c.Recheck, 10*time.Second)
 	c.WriteTimeout = cmp.Or(c.WriteTimeout, 10*time.Second)
 	c.Linger = cmp.Or(c.Linger, 3*time.Second)
 	c.DrainSpread = cmp.Or(c.DrainSpread, 1500*time.Millisecond)
@@ -119,6 +122,7 @@ type Server struct {
 	waiting  map[netip.Addr]int // connections that are no sessions, by address
 	pings    wheel
 	metrics  wheel
+	proofs   wheel
 }
 
 // New returns a server that accepts sessions at once. Run keeps them alive.
@@ -199,6 +203,7 @@ func (s *Server) add(c *session) bool {
 	s.sessions[c] = struct{}{}
 	s.pings.add(c, pingSeat)
 	s.metrics.add(c, metricsSeat)
+	s.proofs.add(c, proofSeat)
 	s.running.Add(1) // its reading goroutine; under the lock, so that Drain sees it
 	return true
 }
@@ -209,4 +214,5 @@ func (s *Server) remove(c *session) {
 	delete(s.sessions, c)
 	s.pings.remove(c, pingSeat)
 	s.metrics.remove(c, metricsSeat)
+	s.proofs.remove(c, proofSeat)
 }

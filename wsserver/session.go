@@ -10,6 +10,7 @@ import (
 
 	"github.com/schoolbell/schoolbell/cdc"
 	"github.com/schoolbell/schoolbell/router"
+	"github.com/schoolbell/schoolbell/wsserver/auth"
 )
 
 // A session is one socket. Its life:
@@ -26,11 +27,13 @@ type session struct {
 	person  cdc.ID
 	address netip.Addr // that it counts for
 	role    string     // as it was at the handshake
+	way     string     // by which the person said who they are
 	asked   bool       // the client sent `since`
 	conn    net.Conn
 	ws      *websocket.Conn
 
-	seats [seatsPerSession]seat // guarded by server.mu
+	seats    [seatsPerSession]seat // guarded by server.mu
+	identity auth.Identity         // guarded by server.mu
 
 	// Of the reading goroutine.
 	flood   bucket

@@ -2,6 +2,7 @@ package wsserver
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
@@ -23,6 +24,7 @@ type seat struct{ spoke, place int }
 const (
 	pingSeat = iota
 	metricsSeat
+	proofSeat
 	seatsPerSession
 )
 
@@ -49,8 +51,13 @@ func (w *wheel) turn(into []*session) []*session {
 	return into
 }
 
-// Run sends the heartbeats and the metrics of all sessions, until ctx ends.
+// Run sends the heartbeats and the metrics of all sessions, and ends those whose
+// credential was taken back, until ctx ends.
 func (s *Server) Run(ctx context.Context) error {
+	// Asking takes as long as the database does; nobody's heartbeat waits for it.
+	var asking sync.WaitGroup
+	asking.Go(func() { s.recheck(ctx) })
+	defer asking.Wait()
 	pings := time.NewTicker(max(s.cfg.Heartbeat/spokes, 1))
 	defer pings.Stop()
 	metrics := time.NewTicker(max(s.cfg.MetricsInterval/spokes, 1))

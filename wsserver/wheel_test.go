@@ -40,8 +40,12 @@ func (p pipes) dial(t *testing.T, who int) *dashboard {
 
 // inBubble runs a gateway whose clock is the bubble's.
 func inBubble(t *testing.T, test func(t *testing.T, g *gateway, network pipes)) {
+	inBubbleWith(t, wsserver.Config{}, test)
+}
+
+func inBubbleWith(t *testing.T, cfg wsserver.Config, test func(t *testing.T, g *gateway, network pipes)) {
 	synctest.Test(t, func(t *testing.T) {
-		g := build(wsserver.Config{}, nil)
+		g := build(cfg, nil)
 		network := make(pipes)
 		server := &http.Server{Handler: g.Handler()}
 		go func() { _ = server.Serve(network) }()

@@ -73,9 +73,8 @@ type (
 // read over SQL and never published.
 type TokenTable struct{ Schema, Table, Key, User string }
 
-// SessionTable is where the LMS keeps its sessions. It is read and checked with
-// the rest of the profile, but nothing consults it yet: today only tokens are
-// credentials.
+// SessionTable is where the LMS keeps its sessions, of which browsers send the key in
+// a cookie. It is read over SQL and never published.
 type SessionTable struct{ Kind, Schema, Table, Cookie string }
 
 // BuiltIn lists the names of the built-in profiles.
@@ -166,6 +165,9 @@ func (p *Profile) Session() (SessionTable, bool) {
 	}
 	return *p.session, true
 }
+
+// Accounts is the table of the people, whose row also holds the password.
+func (p *Profile) Accounts() (schema, table string) { return p.schema, p.user.table }
 
 // TutorPath says where the tutor of a student is found when it is no column of the
 // submission: in the row of lookup number `lookup` (LookupRow.Index) whose Key is

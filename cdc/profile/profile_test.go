@@ -93,6 +93,8 @@ func TestTheBuiltInDjangoProfileIsTheOneDocumented(t *testing.T) {
 	token, ok := p.Token()
 	require.True(t, ok)
 	require.Equal(t, profile.TokenTable{Schema: "public", Table: "authtoken_token", Key: "key", User: "user_id"}, token)
+	schema, accounts := p.Accounts()
+	require.Equal(t, "public.accounts_user", schema+"."+accounts)
 	session, ok := p.Session()
 	require.True(t, ok)
 	require.Equal(t, profile.SessionTable{Kind: "django", Schema: "public", Table: "django_session", Cookie: "sessionid"}, session)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -29,7 +28,8 @@ alone does not count.`,
 			return check(cmd, cfg)
 		},
 	}
-	addConfigFlags(cmd.Flags(), "config", "database", "profile", "publication", "slot")
+	addConfigFlags(cmd.Flags(), "config", "database", "profile", "publication", "slot",
+		"session_secret", "session_secret_fallbacks", "session_backends", "recheck")
 	return cmd
 }
 
@@ -54,7 +54,7 @@ func check(cmd *cobra.Command, cfg Config) error {
 		fmt.Fprintln(out, word, f.Err)
 	}
 	if wrong == 0 { // otherwise the same would be said again in other words
-		if err := checkTokens(cmd, cfg, p); err != nil {
+		if err := checkSignIn(cmd, cfg, p); err != nil {
 			wrong++
 			fmt.Fprintln(out, "wrong: ", err)
 		}
@@ -62,19 +62,19 @@ func check(cmd *cobra.Command, cfg Config) error {
 	if wrong > 0 {
 		return fmt.Errorf("%d to mend, in this order", wrong)
 	}
+	fmt.Fprintln(out, noticing(cfg, p))
 	fmt.Fprintf(out, "all is well: schoolbell serve can follow %d tables of profile %s\n", len(p.Tables()), p.Name())
 	return nil
 }
 
-func checkTokens(cmd *cobra.Command, cfg Config, p *profile.Profile) error {
-	tokens, ok := p.Token()
-	if !ok {
-		return errors.New("the profile does not say where tokens are, so nobody could sign in; fix: give it auth: {token: {from: TABLE, key: COLUMN, user: COLUMN}}")
+func checkSignIn(cmd *cobra.Command, cfg Config, p *profile.Profile) error {
+	if err := canSignIn(cfg, p); err != nil {
+		return err
 	}
 	pool, err := auth.OpenPool(cmd.Context(), cfg.Database.Reveal())
 	if err != nil {
 		return err
 	}
 	defer pool.Close()
-	return auth.NewTokens(pool, auth.TokenTable(tokens)).Check(cmd.Context())
+	return waysOf(cfg, p, pool).Check(cmd.Context())
 }

@@ -13,7 +13,8 @@ import (
 // the smallest value or the words allowed, and one sentence of help. Flags, the
 // loader and the reference in the README are made from them.
 //
-// A field of type Secret can also be read from a file named in VARIABLE_FILE.
+// A field of type Secret can also be read from a file named in VARIABLE_FILE, and so
+// can one of type Secrets: a line of the file is one of them.
 type Config struct {
 	File     string `key:"config" env:"SCHOOLBELL_CONFIG" unit:"file" help:"YAML file with any of these settings; its keys are the flags' names with _ for -."`
 	Database Secret `key:"database" env:"SCHOOLBELL_DATABASE" unit:"url" help:"The LMS's database, postgres://user:password@host:5432/name; its role needs LOGIN, REPLICATION and SELECT on the profile's columns."`
@@ -44,6 +45,12 @@ type Config struct {
 
 	FrameAncestors []Ancestor     `key:"frame_ancestors" env:"SCHOOLBELL_FRAME_ANCESTORS" default:"self" unit:"list" help:"Whose pages may show the dashboard in a frame: self, none, or origins like https://lms.example.org."`
 	TrustedProxies []netip.Prefix `key:"trusted_proxies" env:"SCHOOLBELL_TRUSTED_PROXIES" unit:"list" help:"Networks of reverse proxies, like 127.0.0.1 or 10.1.0.0/16, whose X-Forwarded-For says whom a request counts for; everybody behind another proxy counts as one address."`
+
+	// Without the secret nobody can tell a session from a forgery, so the way is off.
+	SessionSecret          Secret        `key:"session_secret" env:"SCHOOLBELL_SESSION_SECRET" unit:"secret" help:"The LMS's SECRET_KEY: with it the LMS's own session cookie signs people in, where browsers send it to the gateway; without it only tokens do."`
+	SessionSecretFallbacks Secrets       `key:"session_secret_fallbacks" env:"SCHOOLBELL_SESSION_SECRET_FALLBACKS" unit:"list" help:"The LMS's SECRET_KEY_FALLBACKS; a list, separated by commas, or the lines of the file."`
+	SessionBackends        Words         `key:"session_backends" env:"SCHOOLBELL_SESSION_BACKENDS" unit:"list" help:"Those of the LMS's AUTHENTICATION_BACKENDS whose sessions count, like django.contrib.auth.backends.ModelBackend; without the list all do."`
+	Recheck                time.Duration `key:"recheck" env:"SCHOOLBELL_RECHECK" default:"10s" min:"1s" unit:"duration" help:"Time within which a token or session that the LMS took back ends the dashboards that were opened with it."`
 
 	HistoryAge  time.Duration `key:"history_age" env:"SCHOOLBELL_HISTORY_AGE" default:"168h" min:"1m" unit:"duration" help:"How long events are kept for clients that come back."`
 	HistorySize Size          `key:"history_size" env:"SCHOOLBELL_HISTORY_SIZE" default:"1GB" min:"1MB" unit:"size" help:"How much disk the kept events may take; the oldest go first."`
@@ -100,7 +107,7 @@ func settings() []setting {
 			oneof:   strings.Fields(tag.Get("oneof")),
 			unit:    tag.Get("unit"),
 			help:    tag.Get("help"),
-			secret:  field.Type == reflect.TypeFor[Secret](),
+			secret:  field.Type == reflect.TypeFor[Secret]() || field.Type == reflect.TypeFor[Secrets](),
 			isAList: field.Type.Kind() == reflect.Slice,
 			isABool: field.Type.Kind() == reflect.Bool,
 		})

@@ -214,7 +214,16 @@ func (l *loader) readSecretFile(s setting, env map[string]string) {
 		l.mistake("%s: %w", s.fileEnv(), err)
 		return
 	}
-	l.set(s, given{s.fileEnv(), value})
+	var values []given
+	for line := range strings.Lines(value + "\n") {
+		if line = strings.TrimSpace(line); line != "" && s.isAList {
+			values = append(values, given{s.fileEnv(), line})
+		}
+	}
+	if !s.isAList {
+		values = []given{{s.fileEnv(), value}}
+	}
+	l.set(s, values...)
 }
 
 // readSecret reads a secret from a file; the newline that editors add is no part of it.

@@ -136,6 +136,26 @@ func TestASecretCanBeReadFromAFile(t *testing.T) {
 	require.Equal(t, dsn, cfg.Database.Reveal())
 }
 
+func TestAListOfSecretsIsReadLikeAnyListAndFromTheLinesOfAFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "secrets")
+	require.NoError(t, os.WriteFile(file, []byte("one,with a comma\n\n two\n"), 0o600))
+	for _, c := range []struct {
+		yaml string
+		env  []string
+		args []string
+		want []string
+	}{
+		{"session_secret_fallbacks: [a, 'b,c']", nil, nil, []string{"a", "b,c"}},
+		{"", []string{"SCHOOLBELL_SESSION_SECRET_FALLBACKS=a, b"}, nil, []string{"a", "b"}},
+		{"", []string{"SCHOOLBELL_SESSION_SECRET_FALLBACKS_FILE=" + file}, nil, []string{"one,with a comma", "two"}},
+		{"session_secret_fallbacks: [a]", nil, []string{"--session-secret-fallbacks=c,d"}, []string{"c", "d"}},
+	} {
+		cfg, err := load(t, c.yaml+"\n", append(c.env, "SCHOOLBELL_DATABASE="+dsn), c.args)
+		require.NoError(t, err)
+		require.Equal(t, c.want, cfg.SessionSecretFallbacks.Reveal())
+	}
+}
+
 func TestEveryMistakeIsToldAtOnceWithItsPlace(t *testing.T) {
 	_, err := load(t, `heartbeet: 30s
 metrics_interval: 10
@@ -241,13 +261,16 @@ func TestVariablesThatAreNotOursToJudgeAreLeftAlone(t *testing.T) {
 }
 
 func TestASecretIsNeverWritten(t *testing.T) {
-	cfg, err := load(t, "", []string{"SCHOOLBELL_DATABASE=" + dsn}, nil)
+	cfg, err := load(t, "", []string{
+		"SCHOOLBELL_DATABASE=" + dsn, "SCHOOLBELL_SESSION_SECRET=hunter2", "SCHOOLBELL_SESSION_SECRET_FALLBACKS=hunter2a,hunter2b",
+	}, nil)
 	require.NoError(t, err)
 	var b bytes.Buffer
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 		fmt.Fprintf(&b, verb, cfg)
 		fmt.Fprintf(&b, verb, &cfg)
 		fmt.Fprintf(&b, verb, cfg.Database)
+		fmt.Fprintf(&b, verb, cfg.SessionSecretFallbacks)
 	}
 	slog.New(slog.NewTextHandler(&b, nil)).Info("text", "config", cfg, "database", cfg.Database)
 	slog.New(slog.NewJSONHandler(&b, nil)).Info("json", "config", cfg, "database", cfg.Database)

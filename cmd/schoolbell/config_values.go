@@ -37,6 +37,21 @@ func (s Secret) LogValue() slog.Value { return slog.StringValue(s.redacted()) }
 // MarshalText keeps the value out of JSON.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.redacted()), nil }
 
+// Secrets is a list of values that no log and no error shows.
+type Secrets []Secret
+
+// Reveal are the values themselves, for whom they are meant.
+func (s Secrets) Reveal() []string {
+	var all []string
+	for _, one := range s {
+		all = append(all, one.Reveal())
+	}
+	return all
+}
+
+// Words is a list of names.
+type Words []string
+
 // Address is where to listen, host:port or :port.
 type Address string
 
@@ -108,7 +123,16 @@ func (s setting) parse(field reflect.Value, text string) (want string) {
 	switch p := field.Addr().Interface().(type) {
 	case *Secret:
 		*p = Secret(text)
-		return orWant(text != "", "a URL like postgres://user:password@host:5432/name")
+		if s.unit == "url" {
+			return orWant(text != "", "a URL like postgres://user:password@host:5432/name")
+		}
+		return orWant(text != "", "a "+s.unit)
+	case *Secrets:
+		*p = append(*p, Secret(text))
+		return orWant(text != "", "a list of secrets, none of them empty")
+	case *Words:
+		*p = append(*p, text)
+		return orWant(text != "", "a list of names, none of them empty")
 	case *string:
 		*p = text
 		if len(s.oneof) > 0 {

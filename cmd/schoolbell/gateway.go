@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
-	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -36,14 +35,13 @@ type gateway struct {
 	reader     *replication.Reader
 	router     *router.Router
 	pool       *pgxpool.Pool
-	ways       auth.Ways
+	signIn     *signIn
 	server     *wsserver.Server
 	metrics    *metrics.Metrics
 
 	certificate   *certificate // nil: the listener speaks plain HTTP
 	public, admin net.Listener
-	filled        chan struct{}         // closed when the shadow holds the database
-	signIn        atomic.Pointer[error] // why nobody could sign in when we looked last; nil: not looked yet
+	filled        chan struct{} // closed when the shadow holds the database
 }
 
 // lateAfter is how far behind the log still counts as ready.
@@ -64,9 +62,8 @@ func openGateway(ctx context.Context, cfg Config, adopt bool, log *slog.Logger) 
 	if g.profile, err = profile.Open(cfg.Profile); err != nil {
 		return g, usageError{err}
 	}
-	tokens, ok := g.profile.Token()
-	if !ok {
-		return g, usageError{fmt.Errorf("profile %q does not say where tokens are, so nobody could sign in; fix: give it auth: {token: {from: TABLE, key: COLUMN, user: COLUMN}}", g.profile.Name())}
+	if err = canSignIn(cfg, g.profile); err != nil {
+		return g, usageError{err}
 	}
 	if g.certificate, err = openCertificate(cfg, log); err != nil {
 		return g, usageError{err}
@@ -86,7 +83,7 @@ func openGateway(ctx context.Context, cfg Config, adopt bool, log *slog.Logger) 
 	if g.pool, err = auth.OpenPool(ctx, cfg.Database.Reveal()); err != nil {
 		return g, err
 	}
-	g.ways = auth.Ways{auth.NewTokens(g.pool, auth.TokenTable(tokens))}
+	g.signIn = newSignIn(waysOf(cfg, g.profile, g.pool))
 	at, begun := g.store.Checkpoint()
 	g.reader = replication.New(g.following(at, begun, adopt))
 	g.router = router.New(g.store, router.Config{
@@ -101,14 +98,14 @@ func openGateway(ctx context.Context, cfg Config, adopt bool, log *slog.Logger) 
 	g.metrics = metrics.New(g.info(), g.sources())
 	g.server = wsserver.New(wsserver.Deps{
 		Router:   g.router,
-		Auth:     g.ways,
+		Auth:     g.signIn,
 		People:   g.projection,
 		Ready:    g.ready,
 		Page:     web.Handler(ancestors(cfg)...),
 		Observer: g.metrics,
 		Log:      log,
 	}, wsserver.Config{
-		Heartbeat: cfg.Heartbeat, MetricsInterval: cfg.MetricsInterval, Origins: cfg.Origins,
+		Heartbeat: cfg.Heartbeat, MetricsInterval: cfg.MetricsInterval, Recheck: cfg.Recheck, Origins: cfg.Origins,
 		MaxSessions: cfg.MaxSessions, MaxPerPerson: cfg.MaxSessionsPerPerson, MaxPerAddress: cfg.MaxSessionsPerAddress,
 		HandshakeRate: float64(cfg.HandshakesPerAddress), MaxFailures: cfg.AuthFailures, TrustedProxies: cfg.TrustedProxies,
 	})
@@ -190,7 +187,7 @@ func (g *gateway) run(ctx context.Context) error {
 	group.Go(func() error { return g.reader.Watch(reading) })
 	group.Go(func() error { return g.server.Run(reading) })
 	group.Go(func() error { return g.trim(ctx) })
-	group.Go(func() error { return g.watchSignIn(ctx) })
+	group.Go(func() error { return g.signIn.watch(ctx) })
 	group.Go(func() error {
 		select {
 		case <-g.store.Failed(): // it takes nothing more, and a new start is the remedy
@@ -296,24 +293,6 @@ func (g *gateway) trim(ctx context.Context) error {
 	}
 }
 
-// watchSignIn looks now and then whether people could sign in: more often while they
-// could not.
-func (g *gateway) watchSignIn(ctx context.Context) error {
-	for ctx.Err() == nil {
-		err := g.ways.Check(ctx)
-		g.signIn.Store(&err)
-		next := time.After(time.Minute)
-		if err != nil {
-			next = time.After(time.Second)
-		}
-		select {
-		case <-ctx.Done():
-		case <-next:
-		}
-	}
-	return nil
-}
-
 // ready says whether dashboards can be served, and why not. Whoever comes before
 // the snapshot is done, or before we know how far the server's log reaches, could
 // not be told what they missed, so they must wait; what fails later only shows.
@@ -329,13 +308,7 @@ func (g *gateway) ready() []wsserver.Check {
 	if s.Health != nil {
 		checks[3].Detail = s.Health.Error()
 	}
-	signIn := wsserver.Check{Name: "sign_in", Detail: "not asked yet"}
-	if err := g.signIn.Load(); err != nil {
-		if signIn.OK = *err == nil; !signIn.OK {
-			signIn.Detail = (*err).Error()
-		}
-	}
-	checks = append(checks, signIn)
+	checks = append(checks, g.signIn.check())
 	for i := range checks {
 		if checks[i].OK {
 			checks[i].Detail = ""

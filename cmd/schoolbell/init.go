@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
@@ -47,7 +48,8 @@ a change of the profile or of the LMS's tables.`,
 			return nil
 		},
 	}
-	addConfigFlags(cmd.Flags(), "config", "database", "profile", "publication", "slot")
+	addConfigFlags(cmd.Flags(), "config", "database", "profile", "publication", "slot",
+		"session_secret", "session_secret_fallbacks", "session_backends")
 	cmd.Flags().BoolVar(&print, "print", false, "Print the SQL instead of running it")
 	cmd.Flags().StringVar(&role, "role", "", "The `role` that serve will use (default: the one in --database)")
 	return cmd
@@ -59,7 +61,7 @@ func printInit(cmd *cobra.Command, cfg Config, p *profile.Profile, role string) 
 	if err != nil {
 		return err
 	}
-	grants, err := tokenGrants(cmd.Context(), cfg, p, role)
+	grants, err := signInGrants(cmd.Context(), cfg, p, role)
 	if err != nil {
 		return err
 	}
@@ -77,7 +79,7 @@ func initDatabase(ctx context.Context, cfg Config, p *profile.Profile, role stri
 	if err := replication.Init(ctx, initConfig(cfg, p, role)); err != nil {
 		return err
 	}
-	grants, err := tokenGrants(ctx, cfg, p, role)
+	grants, err := signInGrants(ctx, cfg, p, role)
 	if err != nil || len(grants) == 0 {
 		return err
 	}
@@ -88,7 +90,7 @@ func initDatabase(ctx context.Context, cfg Config, p *profile.Profile, role stri
 	defer conn.Close(context.WithoutCancel(ctx))
 	for _, sql := range grants {
 		if _, err := conn.Exec(ctx, sql); err != nil {
-			return fmt.Errorf("let the role look up tokens: %w; fix: let the owner of the table run %s", err, sql)
+			return fmt.Errorf("let the role look up credentials: %w; fix: let the owner of the table run %s", err, sql)
 		}
 	}
 	return nil
@@ -100,17 +102,31 @@ func initConfig(cfg Config, p *profile.Profile, role string) replication.Config 
 	return rc
 }
 
-// tokenGrants are the rights on the table of tokens: it is asked at every sign-in
-// and never published.
-func tokenGrants(ctx context.Context, cfg Config, p *profile.Profile, role string) ([]string, error) {
-	table, ok := p.Token()
-	if !ok {
-		return nil, nil // check and serve say so
-	}
+// signInGrants are the rights on the tables of credentials: they are asked at every
+// sign-in and never published.
+func signInGrants(ctx context.Context, cfg Config, p *profile.Profile, role string) ([]string, error) {
 	pool, err := auth.OpenPool(ctx, cfg.Database.Reveal())
 	if err != nil {
 		return nil, err
 	}
 	defer pool.Close()
-	return auth.NewTokens(pool, auth.TokenTable(table)).Grants(ctx, role)
+	var all []string
+	for _, way := range waysOf(cfg, p, pool) {
+		of, ok := way.(interface {
+			Grants(ctx context.Context, role string) ([]string, error)
+		})
+		if !ok {
+			continue // it asks no table
+		}
+		grants, err := of.Grants(ctx, role)
+		if err != nil {
+			return nil, err
+		}
+		for _, sql := range grants {
+			if !slices.Contains(all, sql) { // both may lack the same schema
+				all = append(all, sql)
+			}
+		}
+	}
+	return all, nil
 }

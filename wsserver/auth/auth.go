@@ -8,7 +8,7 @@
 // # Promises
 //
 //   - The first credential of a request decides: the Authorization header, then
-//     ?token=. A wrong one is refused, never passed over for the next.
+//     ?token=, then the LMS's session cookie. A wrong one is refused, never passed over for the next.
 //   - Nothing is remembered: a token that the LMS deleted fails at the next
 //     question, a new one works at once.
 //   - Recheck asks one question for at most 1,000 credentials, and a database that
@@ -19,7 +19,8 @@
 //     longer than three seconds.
 //   - A database that is down does not look like a wrong token, and the other way
 //     round.
-//   - No token and no password is in any error, log attribute or formatted value.
+//   - A session counts while Django would take it.
+//   - No token, no secret and no password is in any error, log attribute or formatted value.
 //
 // Everything here may be used from any goroutine; it starts none beyond those of
 // the connection pool.

@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// longest is the most bytes that a token of a table may have. Anything longer is
+// longest is the most bytes that a key in a table may have. Anything longer is
 // nobody's, and is not worth a query.
 const longest = 512
 
@@ -67,14 +67,14 @@ func (t *Tokens) Authenticate(ctx context.Context, r *http.Request) (Identity, e
 	return Identity{User: *found[0].user, Way: "token", proof: secret{found[0].key}}, nil
 }
 
-// possible says why a token cannot be in a table.
+// possible says why a token, or the key of a session, cannot be in a table.
 func (s secret) possible() error {
 	if len(s.key) > longest {
-		return fmt.Errorf("%w: the token is longer than %d bytes", ErrUnauthenticated, longest)
+		return fmt.Errorf("%w: the credential is longer than %d bytes", ErrUnauthenticated, longest)
 	}
 	for i := range len(s.key) {
 		if c := s.key[i]; c <= ' ' || c > '~' {
-			return fmt.Errorf("%w: the token has a character that tokens do not have", ErrUnauthenticated)
+			return fmt.Errorf("%w: the credential has a character that none has", ErrUnauthenticated)
 		}
 	}
 	return nil

@@ -24,6 +24,7 @@ type gateway struct {
 	// What api/session and refused upgrades answer: 0 lets everybody in.
 	refuse  func() (status int, code string)
 	history func(since, limit string) string // what api/events answers
+	cookie  func() (user int)                // whose cookie the browser has; 0: it has none
 }
 
 // session is one socket of the page.
@@ -32,6 +33,7 @@ type session struct {
 	conn  *websocket.Conn
 	since string // what the page asked to resume from
 	token string
+	asked bool // with ?token=, be it empty
 }
 
 func newGateway(t *testing.T) *gateway {
@@ -40,14 +42,22 @@ func newGateway(t *testing.T) *gateway {
 		arrive:  make(chan *session),
 		refuse:  func() (int, string) { return 0, "" },
 		history: func(string, string) string { return "" },
+		cookie:  func() int { return 0 },
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", web.Handler())
 	mux.HandleFunc("GET /favicon.ico", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("GET /ws/dashboard/", g.socket)
 	mux.HandleFunc("GET /api/session", func(w http.ResponseWriter, r *http.Request) {
-		if !g.refused(w) {
+		switch who := g.cookie(); {
+		case g.refused(w):
+		case r.Header.Get("Authorization") != "":
 			fmt.Fprint(w, `{"user_id":7}`)
+		case who == 0:
+			w.WriteHeader(http.StatusUnauthorized)
+			fmt.Fprint(w, `{"error":"unauthenticated","detail":""}`)
+		default:
+			fmt.Fprintf(w, `{"user_id":%d}`, who)
 		}
 	})
 	mux.HandleFunc("GET /api/events", func(w http.ResponseWriter, r *http.Request) {
@@ -78,7 +88,7 @@ func (g *gateway) socket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer conn.CloseNow()
-	s := &session{t: g.t, conn: conn, since: r.FormValue("since"), token: r.FormValue("token")}
+	s := &session{t: g.t, conn: conn, since: r.FormValue("since"), token: r.FormValue("token"), asked: r.URL.Query().Has("token")}
 	select {
 	case g.arrive <- s:
 	case <-r.Context().Done():

@@ -14,6 +14,8 @@
 //     frame is said to Handler.
 //   - A token in the address (/#token=KEY) leaves the address bar at once, is
 //     never part of a request for the page, and is forgotten with the tab.
+//   - Without a token the page signs in by the LMS's session cookie, where the gateway
+//     takes it.
 //   - The page says how the connection is, always. After a cut it resumes, and
 //     shows no event twice.
 //   - After an upgrade of the binary the next load shows the new page; until

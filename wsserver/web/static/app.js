@@ -2,7 +2,7 @@
 import { connect } from './schoolbell.js';
 import { Feed } from './feed.js';
 
-const STORE = 'schoolbell'; // in sessionStorage: {token, since, titles}, gone with the tab
+const STORE = 'schoolbell'; // in sessionStorage: {token, user, since, titles}, gone with the tab
 const ANNOUNCE = 10_000; // a screen reader hears of new events at most this often, in ms
 
 // What the codes of the protocol mean to the person at the page.
@@ -16,7 +16,7 @@ const REASONS = {
   not_ready: 'The server is still starting.',
   websocket_refused: 'The server answers, but WebSockets do not get through: perhaps a proxy in between.',
   unauthenticated: 'This token is not known. It may have been replaced by a newer login.',
-  credentials_revoked: 'Your token is no longer valid. Please sign in again.',
+  credentials_revoked: 'Your sign-in has ended. Please sign in again.',
   role_not_allowed: 'This page is for teachers, tutors and admins; this account is none of them.',
   account_inactive: 'This account has been deactivated.',
   origin_not_allowed: 'The server does not accept connections from this address.',
@@ -25,7 +25,8 @@ const NOT_ALLOWED = new Set(['role_not_allowed', 'account_inactive', 'origin_not
 
 const $ = (id) => document.getElementById(id);
 
-let token = '';
+let token = ''; // '': by the cookie of the learning platform
+let user = null; // whose cookie it is
 let bell = null;
 let feed = null;
 let until = 0; // while waiting: when it connects again
@@ -40,8 +41,8 @@ function load() {
 }
 
 function save() {
-  if (!token) return sessionStorage.removeItem(STORE);
-  sessionStorage.setItem(STORE, JSON.stringify({ token, since: feed?.start || bell?.cursor, titles: feed?.titles }));
+  if (!bell) return sessionStorage.removeItem(STORE);
+  sessionStorage.setItem(STORE, JSON.stringify({ token, user, since: feed?.start || bell?.cursor, titles: feed?.titles }));
 }
 
 // fromAddress takes the token out of …#token=KEY, and out of the address bar, so
@@ -52,15 +53,32 @@ function fromAddress() {
   return key;
 }
 
-function signIn(key, { since = '', titles = [] } = {}) {
+// byCookie signs in as whom the learning platform's cookie knows, where the gateway
+// takes it; otherwise it asks for a token, and says why if there is a reason.
+async function byCookie(kept, why) {
+  let who = null;
+  try {
+    const answer = await fetch(new URL('api/session', document.baseURI), { cache: 'no-store', signal: AbortSignal.timeout(10_000) });
+    if (answer.ok) who = (await answer.json()).user_id ?? null;
+  } catch {
+    // No answer: then there is nobody to sign in to, either.
+  }
+  if (bell) return; // somebody was faster with a token
+  if (who === null) return signOut(why);
+  signIn('', kept.token === '' && kept.user === who ? kept : {}, who);
+}
+
+function signIn(key, { since = '', titles = [] } = {}, who = null) {
   bell?.close();
   token = key;
+  user = who;
   feed = new Feed($('feed'), (from, limit) => bell.history(from, limit), titles);
   for (const tile of document.querySelectorAll('.tile dd')) tile.textContent = '–';
   $('as-of').textContent = '';
   $('empty').hidden = false;
   $('email').textContent = $('role').textContent = '';
   $('me').hidden = false;
+  $('sign-out').hidden = !token; // by a cookie, one signs out of the learning platform
   $('sign-in').hidden = true;
   $('dashboard').hidden = false;
   bell = connect({ token, since, onMessage: receive, onState: state });
@@ -69,7 +87,7 @@ function signIn(key, { since = '', titles = [] } = {}) {
 
 function signOut(why) {
   bell?.close();
-  bell = feed = null;
+  bell = feed = user = null;
   token = '';
   save();
   $('feed').replaceChildren();
@@ -118,7 +136,10 @@ function state(s) {
   if (s.name === 'waiting') words = `${why} Reconnecting`;
   if (s.name === 'stopped') {
     words = NOT_ALLOWED.has(s.reason) ? 'Not allowed' : 'Signed out';
+    const kept = { token, user, since: bell?.cursor, titles: feed?.titles };
     signOut(why);
+    // Whoever changed their password has a new cookie by now.
+    if (s.reason === 'credentials_revoked' && kept.token === '') byCookie(kept, why);
   }
   // Going from one failed attempt to the next is not news.
   const retrying = s.name === 'connecting' && $('connection').dataset.state === 'waiting';
@@ -163,4 +184,4 @@ const given = fromAddress();
 const kept = load();
 if (given) signIn(given, given === kept.token ? kept : {});
 else if (kept.token) signIn(kept.token, kept);
-else signOut();
+else byCookie(kept);

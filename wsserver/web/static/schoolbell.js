@@ -2,7 +2,7 @@
 // event once, in order.
 //
 //   import { connect } from './schoolbell.js';
-//   const bell = connect({ token, onMessage: m => …, onState: s => … });
+//   const bell = connect({ token, onMessage: m => …, onState: s => … }); // or without a token, by the cookie
 //   bell.close();
 //
 // What it promises:
@@ -34,7 +34,7 @@
  * @property {Message|null} gap  what is missing before the events
  *
  * @typedef {Object} Options
- * @property {string} token
+ * @property {string} [token]      without one the browser's cookie of the learning platform says who it is
  * @property {(message: Message) => void} onMessage
  * @property {(state: State) => void} onState
  * @property {string} [since]      resume after this id
@@ -118,8 +118,10 @@ class Client {
   #address(path) { return new URL(path, this.#base); }
 
   #get(address) {
+    const token = this.#options.token;
     return fetch(address, {
-      headers: { Authorization: `Token ${this.#options.token}` },
+      headers: token ? { Authorization: `Token ${token}` } : {},
+      credentials: token ? 'same-origin' : 'include', // the gateway may be of another origin
       cache: 'no-store',
       signal: AbortSignal.timeout(ANSWER),
     });
@@ -139,7 +141,7 @@ class Client {
 
     const address = this.#address('ws/dashboard/');
     address.protocol = address.protocol === 'https:' ? 'wss:' : 'ws:';
-    address.searchParams.set('token', this.#options.token); // a browser cannot set headers here
+    if (this.#options.token) address.searchParams.set('token', this.#options.token); // a browser cannot set headers here
     if (this.#since) address.searchParams.set('since', this.#since);
 
     const socket = new WebSocket(address);

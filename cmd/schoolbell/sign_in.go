@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/schoolbell/schoolbell/cdc/profile"
+	"github.com/schoolbell/schoolbell/wsserver"
+	"github.com/schoolbell/schoolbell/wsserver/auth"
+)
+
+// canSignIn says what the profile and the settings lack for anybody to sign in.
+func canSignIn(cfg Config, p *profile.Profile) error {
+	_, tokens := p.Token()
+	_, sessions := p.Session()
+	switch {
+	case cfg.SessionSecret == "" && len(cfg.SessionSecretFallbacks) > 0:
+		return errors.New("session_secret_fallbacks is set and session_secret is not; fix: set session_secret to the LMS's SECRET_KEY")
+	case cfg.SessionSecret != "" && !sessions:
+		return fmt.Errorf("session_secret is set, but profile %q does not say where sessions are; fix: give it "+
+			"auth: {session: {kind: django, from: TABLE, cookie: NAME}}, or leave session_secret out", p.Name())
+	case !tokens && cfg.SessionSecret == "":
+		return fmt.Errorf("profile %q does not say where tokens are, and session_secret is not set, so nobody could sign in; "+
+			"fix: give it auth: {token: {from: TABLE, key: COLUMN, user: COLUMN}}, or set session_secret", p.Name())
+	}
+	return nil
+}
+
+// waysOf are the ways to say who one is, in the order in which they are asked.
+func waysOf(cfg Config, p *profile.Profile, pool *pgxpool.Pool) (ways auth.Ways) {
+	if table, ok := p.Token(); ok {
+		ways = append(ways, auth.NewTokens(pool, auth.TokenTable(table)))
+	}
+	if table, ok := p.Session(); ok && cfg.SessionSecret != "" {
+		schema, accounts := p.Accounts()
+		ways = append(ways, auth.NewSessions(pool, auth.SessionTable{
+			Schema: table.Schema, Table: table.Table, UserSchema: schema, UserTable: accounts, Cookie: table.Cookie,
+		}, auth.SessionConfig{
+			Secrets:  append([]string{cfg.SessionSecret.Reveal()}, cfg.SessionSecretFallbacks.Reveal()...),
+			Backends: cfg.SessionBackends,
+		}))
+	}
+	return ways
+}
+
+// noticing says how soon it shows that a right was taken away, and why not sooner.
+func noticing(cfg Config, p *profile.Profile) string {
+	var kinds []string
+	if _, ok := p.Token(); ok {
+		kinds = append(kinds, "tokens")
+	}
+	if cfg.SessionSecret != "" {
+		kinds = append(kinds, "sessions")
+	}
+	return fmt.Sprintf("roles, memberships and deactivated accounts are noticed at once, in the log; %s are re-checked every %d s: "+
+		"their tables are not in the publication", strings.Join(kinds, " and "), int(cfg.Recheck.Seconds()))
+}
+
+// signIn is who is asked who somebody is, and remembers whether that could be told.
+type signIn struct {
+	auth.Ways
+	last   atomic.Pointer[error] // what kept people from signing in when we looked last; nil: not looked yet
+	failed chan struct{}         // somebody found out before we looked again
+}
+
+func newSignIn(ways auth.Ways) *signIn { return &signIn{Ways: ways, failed: make(chan struct{}, 1)} }
+
+// Recheck asks the ways. Only what we ask by ourselves is noted: what others ask may be
+// refused because they ask too much.
+func (s *signIn) Recheck(ctx context.Context, ids []auth.Identity) ([]int, error) {
+	revoked, err := s.Ways.Recheck(ctx, ids)
+	if errors.Is(err, auth.ErrUnavailable) {
+		s.note(err)
+	}
+	return revoked, err
+}
+
+// note says at once that nobody can sign in, and has us look again soon.
+func (s *signIn) note(err error) {
+	s.last.Store(&err)
+	select {
+	case s.failed <- struct{}{}:
+	default:
+	}
+}
+
+// watch looks now and then whether people could sign in: more often while they could
+// not.
+func (s *signIn) watch(ctx context.Context) error {
+	for ctx.Err() == nil {
+		err := s.Check(ctx)
+		s.last.Store(&err)
+		next, failed := time.After(time.Minute), s.failed
+		if err != nil {
+			next, failed = time.After(time.Second), nil
+		}
+		select {
+		case <-ctx.Done():
+		case <-next:
+		case <-failed:
+		}
+	}
+	return nil
+}
+
+// check is whether people can sign in, for /readyz.
+func (s *signIn) check() wsserver.Check {
+	c := wsserver.Check{Name: "sign_in", Detail: "not asked yet"}
+	if err := s.last.Load(); err != nil {
+		if c.OK = *err == nil; !c.OK {
+			c.Detail = (*err).Error()
+		}
+	}
+	return c
+}
