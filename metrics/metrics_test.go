@@ -239,7 +239,7 @@ func TestNoLabelNamesAPerson(t *testing.T) {
 	require.NoError(t, err)
 	told := []string{ // each has few values, known beforehand or given by the build and the configuration
 		"cause", "goversion", "kind", "limit", "op", "outcome", "profile", "profile_hash", "publication",
-		"reason", "revision", "role", "slot", "state", "status", "table", "type", "version",
+		"reason", "revision", "role", "slot", "state", "status", "table", "type", "version", "way",
 	}
 	for _, i := range list {
 		for _, label := range i.Labels {

@@ -221,7 +221,9 @@ func TestTheKeyOfASessionThatNowIsSomebodyElsesProvesNothing(t *testing.T) {
 	sessions := newSessions(open(t, db), secretKey)
 	id, err := sessions.Authenticate(t.Context(), cookie("the-same-key"))
 	require.NoError(t, err)
-	put(t, db, "the-same-key", all[2].Data)
+	// Two without a password of their own, which is no password that they share.
+	put(t, db, "the-same-key", all[3].Data)
+	exec(t, db, `UPDATE accounts_user SET password = NULL WHERE id = 7`)
 	revoked, err := sessions.Recheck(t.Context(), []auth.Identity{id})
 	require.NoError(t, err)
 	require.Equal(t, []int{0}, revoked)
