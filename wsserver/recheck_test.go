@@ -154,7 +154,7 @@ func TestASessionThatTheLMSProlongedLastsAsLong(t *testing.T) {
 func TestAThousandSessionsAreAskedAboutAtOnce(t *testing.T) {
 	const clients = 2500
 	cfg := wsserver.Config{
-		MaxPerPerson: clients, Heartbeat: time.Hour, MetricsInterval: time.Hour, DrainSpread: time.Millisecond,
+		MaxPerPerson: clients, MaxPerAddress: clients, HandshakeRate: clients, Heartbeat: time.Hour, MetricsInterval: time.Hour, DrainSpread: time.Millisecond,
 	}
 	inBubbleWith(t, cfg, func(t *testing.T, g *gateway, network pipes) {
 		var all []*dashboard
