@@ -109,8 +109,10 @@ func options(cfg Config, d *disk, lock *pebble.Lock) *pebble.Options {
 		Lock:      lock,
 		CacheSize: cmp.Or(cfg.CacheBytes, 24<<20),
 		// The format is named, so that a new version of the store below cannot
-		// change it, and with it the way back, unasked.
-		FormatMajorVersion:          pebble.FormatTableFormatV6,
+		// change it, and with it the way back, unasked. It is not a later one, because
+		// from the next on the log notes up to where it was synced, and would call a
+		// power cut damage where a sync was put off (see logFile).
+		FormatMajorVersion:          pebble.FormatColumnarBlocks,
 		MemTableSize:                uint64(cmp.Or(cfg.MemtableBytes, 4<<20)),
 		MemTableStopWritesThreshold: 3,
 		// Two cores are shared with the log's reader: few, larger files, compacted

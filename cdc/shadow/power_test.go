@@ -12,7 +12,7 @@ import (
 // A file system that forgets what was not synced, as a machine does whose power fails.
 // What was committed since may be there or not; the batches are whole in any case.
 func TestWhatSyncPromisedSurvivesAPowerCutAndEveryBatchIsWhole(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(40) {
 		fs := vfs.NewCrashableMem()
 		require.NoError(t, fs.MkdirAll("/data", 0o700))
 		dir, err := fs.OpenDir("/")
