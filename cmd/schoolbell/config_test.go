@@ -54,7 +54,7 @@ func TestDefaultsAreThoseOfTheReference(t *testing.T) {
 		Heartbeat: 30 * time.Second, MetricsInterval: 10 * time.Second,
 		HistoryAge: 168 * time.Hour, HistorySize: 1e9, BulkLimit: 1000, Queue: 4096,
 		FrameAncestors: []Ancestor{"self"}, MaxSessionsPerAddress: 2000, HandshakesPerAddress: 200, AuthFailures: 100,
-		MaxSessions: 20000, MaxSessionsPerPerson: 20, SnapshotsPerHour: 3, LogLevel: "info", LogFormat: "auto",
+		MaxSessions: 20000, MaxSessionsPerPerson: 20, SnapshotsPerHour: 3, Recheck: 10 * time.Second, LogLevel: "info", LogFormat: "auto",
 	}, cfg)
 }
 
