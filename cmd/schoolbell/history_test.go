@@ -292,7 +292,6 @@ func TestManyJoinAndPageUnderLoadAndTrimsAndNothingIsLostOrDoubled(t *testing.T)
 	}
 	stats := p.router.Stats()
 	require.Greater(t, stats.Resumed+stats.Reset, uint64(len(stories)))
-	require.Positive(t, gaps)
 	t.Logf("%.0f events/s, %d given, %d gaps, %d joins, %d slow", rate, given, gaps, stats.Resumed+stats.Reset, stats.Slow)
 }
 

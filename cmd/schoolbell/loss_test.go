@@ -317,8 +317,8 @@ func TestAPromotedStandbyWithoutTheSlotIsNotALoss(t *testing.T) {
 	require.NoError(t, err, string(out))
 	s.seen(admin) // what the standby never got
 	standby.back()
-	s.exec(`SELECT pg_promote()`)
 	require.Equal(t, "0", s.ask(`SELECT count(*)::text FROM pg_replication_slots`))
+	s.exec(`SELECT pg_promote()`)
 	s.missed()
 	s.recoversSome(admin)
 }

@@ -133,6 +133,9 @@ func (p *process) wait(within time.Duration) int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
+// ports are those that a test has: it keeps them while its program is away.
+var ports sync.Map
+
 // freePort is an address that nobody listens on, so that a program can come back to it.
 // It is below those that a system gives to outgoing connections: a thousand clients that
 // knock while the program is away would take it.
@@ -140,6 +143,9 @@ func freePort(t testing.TB) string {
 	t.Helper()
 	for range 100 {
 		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(10_000+rand.IntN(20_000)))
+		if _, taken := ports.LoadOrStore(address, true); taken {
+			continue
+		}
 		if l, err := net.Listen("tcp", address); err == nil {
 			require.NoError(t, l.Close())
 			return address
