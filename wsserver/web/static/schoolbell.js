@@ -11,6 +11,8 @@
 //    gateway does not have all of it any more, onMessage gets a gap, then the rest.
 //  - onState always says how things are. Nothing is retried after the gateway
 //    said that this token, or this person, may not connect.
+//  - With refresh, a function that gives a fresh token, a token that expires is replaced
+//    in time, without a cut; one that expired while the machine slept, at the return.
 //  - It reconnects after a random wait that doubles, and by itself never sooner than
 //    the gateway asked for, so that a restart is not followed by a stampede.
 
@@ -37,6 +39,8 @@
  * @property {string} [token]      without one the browser's cookie of the learning platform says who it is
  * @property {(message: Message) => void} onMessage
  * @property {(state: State) => void} onState
+ * @property {() => string|Promise<string>} [refresh]  gives a fresh token; '' when the person
+ *   has to sign in again; a failure is tried again
  * @property {string} [since]      resume after this id
  * @property {string|URL} [base]   where the gateway is; by default where this module came from
  */
@@ -48,6 +52,8 @@ const PENALTY = 60 * SECOND; // after protocol_violation: something of ours is w
 const STEADY = 10 * SECOND; // a connection that held this long makes the wait short again
 const QUIET = 45 * SECOND; // after this much silence we ask whether anybody is there …
 const ANSWER = 10 * SECOND; // … and this is how long the answer may take
+const EARLY = 60 * SECOND; // so long before it expires a token is replaced, or at half its time …
+const DAY = 86400 * SECOND; // … but a timer runs no longer than this
 
 /** Connects, and stays connected until close() is called or the gateway says stop. */
 export function connect(/** @type {Options} */ options) {
@@ -69,11 +75,16 @@ class Client {
   #timer = 0;
   #earliest = 0; // the gateway asked us not to come back before
   #watch = 0;
+  #token;
+  #offered = ''; // the token that the gateway is looking at
+  #replaced = false; // a refused token was replaced, and no welcome came since
+  #renewal = 0;
   #closed = false;
   #wake = (event) => this.#awake(event.type);
 
   constructor(options) {
     this.#options = options;
+    this.#token = options.token;
     this.#base = new URL(options.base ?? '.', import.meta.url);
     this.#since = isPosition(options.since) ? options.since : '';
     this.#watch = setInterval(() => this.#check(), 5 * SECOND);
@@ -94,6 +105,7 @@ class Client {
   close() {
     this.#closed = true;
     clearTimeout(this.#timer);
+    clearTimeout(this.#renewal);
     clearInterval(this.#watch);
     removeEventListener('online', this.#wake);
     document.removeEventListener('visibilitychange', this.#wake);
@@ -141,7 +153,7 @@ class Client {
 
     const address = this.#address('ws/dashboard/');
     address.protocol = address.protocol === 'https:' ? 'wss:' : 'ws:';
-    if (this.#options.token) address.searchParams.set('token', this.#options.token); // a browser cannot set headers here
+    if (this.#token) address.searchParams.set('token', this.#token); // a browser cannot set headers here
     if (this.#since) address.searchParams.set('since', this.#since);
 
     const socket = new WebSocket(address);
@@ -173,6 +185,9 @@ class Client {
         break;
       case 'pong':
         break;
+      case 'auth':
+        this.#answered(m);
+        return;
       case 'disconnect':
         this.#last = m;
         return;
@@ -194,6 +209,9 @@ class Client {
 
   #welcome(m) {
     this.#welcomed = Date.now();
+    this.#replaced = false;
+    this.#offered = '';
+    this.#expects(m);
     const asked = this.#since;
     // Until the events in between have come, the place to resume from stays where it was.
     if (!asked) this.#since = m.cursor ?? '';
@@ -218,7 +236,7 @@ class Client {
     this.#socket = null;
     if (this.#welcomed && Date.now() - this.#welcomed > STEADY) this.#failures = 0;
     const why = this.#last;
-    if (code === 4401) return this.#stop('credentials_revoked');
+    if (code === 4401) return this.#refused('credentials_revoked');
     if (code === 4403) return this.#stop('role_not_allowed');
     if (why?.reconnect === false) return this.#stop(why.reason);
     if (code === 1008) return this.#wait(PENALTY, 'protocol_violation');
@@ -238,11 +256,57 @@ class Client {
     }
     if (this.#closed) return;
     if (!answer) return this.#wait(0, 'offline');
-    if (answer.status === 401 || answer.status === 403) {
-      return this.#stop(said.error ?? 'unauthenticated', said.detail);
-    }
+    if (answer.status === 401) return this.#refused(said.error ?? 'unauthenticated', said.detail);
+    if (answer.status === 403) return this.#stop(said.error ?? 'role_not_allowed', said.detail);
     const seconds = Number(answer.headers.get('Retry-After')) || 0;
     this.#wait(seconds * SECOND, said.error ?? (answer.ok ? 'websocket_refused' : 'offline'), said.detail);
+  }
+
+  // #expects has the token replaced before it expires. The gateway's two times tell how
+  // long that is; ours may be wrong.
+  #expects(m) {
+    clearTimeout(this.#renewal);
+    if (!m.expires || !this.#options.refresh) return;
+    const left = Date.parse(m.expires) - Date.parse(m.timestamp);
+    this.#renewal = setTimeout(() => this.#renew(), Math.min(DAY, left - Math.min(EARLY, left / 2)));
+  }
+
+  async #renew() {
+    const socket = this.#socket;
+    this.#renewal = setTimeout(() => this.#renew(), ANSWER); // unless there is an answer
+    try {
+      const token = await this.#options.refresh();
+      if (!token || socket !== this.#socket) return; // a new socket says anew when its token expires
+      this.#offered = token;
+      this.#send({ type: 'auth', token });
+    } catch {
+      // The timer has it tried again.
+    }
+  }
+
+  #answered(m) {
+    if (!m.ok) return; // the timer has another one tried
+    this.#token = this.#offered;
+    this.#expects(m);
+    if (!m.expires) clearTimeout(this.#renewal);
+  }
+
+  // #refused replaces a token that the gateway does not take any more, once.
+  async #refused(reason, detail) {
+    if (!this.#options.refresh || this.#replaced) return this.#stop(reason, detail);
+    clearTimeout(this.#renewal);
+    this.#say({ name: 'waiting', reason, detail });
+    let token;
+    try {
+      token = await this.#options.refresh();
+    } catch {
+      return this.#wait(0, reason, detail); // the next refusal asks for a token again
+    }
+    if (this.#closed) return;
+    if (!token || token === this.#token) return this.#stop(reason, detail);
+    this.#token = token;
+    this.#replaced = true;
+    this.#wait(0, reason, detail);
   }
 
   #stop(reason, detail) {
