@@ -59,7 +59,7 @@ func closeReasons() []string {
 func ways() []string { return []string{"token", "session", "jwt"} }
 
 func sentTypes() []string {
-	return append(eventKinds(), "welcome", "metrics", "ping", "pong", "gap", "disconnect")
+	return append(eventKinds(), "welcome", "metrics", "ping", "pong", "auth", "gap", "disconnect")
 }
 
-func receivedTypes() []string { return []string{"ping", "pong"} }
+func receivedTypes() []string { return []string{"ping", "pong", "auth"} }

@@ -15,6 +15,8 @@
 //   - One client's floods, silence or malformed frames close that client only.
 //   - An address that shows bad credentials costs the LMS's database a bounded number of
 //     questions, and locks nobody out who has a good one (limits.go).
+//   - A session ends with its credential, unless a newer one of the same person was
+//     handed in before.
 //   - A cursor is never ahead of what was written before it.
 //   - Nothing here waits for a client, except the goroutine that writes to it.
 //   - No credential is ever logged: of an address only the path is.

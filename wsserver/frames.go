@@ -68,7 +68,7 @@ func appendCursor(dst []byte, cursor cdc.Position) []byte {
 	return append(cursor.Append(dst), '"')
 }
 
-func appendWelcome(dst []byte, p cdc.Person, c cdc.Counts, sub *router.Subscription, asked bool, at time.Time) []byte {
+func appendWelcome(dst []byte, p cdc.Person, c cdc.Counts, sub *router.Subscription, asked bool, expires, at time.Time) []byte {
 	dst = append(dst, `{"type":"welcome",`...)
 	dst = appendPerson(dst, p)
 	dst = append(dst, `,"metrics":{`...)
@@ -79,7 +79,24 @@ func appendWelcome(dst []byte, p cdc.Person, c cdc.Counts, sub *router.Subscript
 		dst = append(dst, `,"resumed":`...)
 		dst = strconv.AppendBool(dst, sub.Resumed())
 	}
-	return append(dst, '}')
+	return append(appendExpires(dst, expires), '}')
+}
+
+// appendExpires says when the credential ends, if it does.
+func appendExpires(dst []byte, at time.Time) []byte {
+	if at.IsZero() {
+		return dst
+	}
+	return cdc.AppendJSONTime(append(dst, `,"expires":`...), at)
+}
+
+func appendRenewal(dst []byte, r renewal, at time.Time) []byte {
+	dst = append(dst, `{"type":"auth","ok":`...)
+	dst = strconv.AppendBool(dst, r.refused == "")
+	if r.refused != "" {
+		dst = append(append(append(dst, `,"reason":"`...), r.refused...), '"')
+	}
+	return append(appendTime(appendExpires(dst, r.expires), at), '}')
 }
 
 func appendMetrics(dst []byte, c cdc.Counts, cursor cdc.Position, at time.Time) []byte {

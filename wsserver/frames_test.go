@@ -79,7 +79,7 @@ func TestMalformedFramesCloseThatClientOnly(t *testing.T) {
 		"a close frame of one byte":           masked(0x88, "x"),
 		"a close frame with a forbidden code": masked(0x88, "\x03\xed"),
 		"a negative length":                   "\x81\xff\xff\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00",
-		"a length of 4 GB":                    "\x81\xff\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00" + strings.Repeat("x", 8192),
+		"a length of 4 GB":                    "\x81\xff\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00" + strings.Repeat("x", 16384),
 		"endless empty fragments":             masked(0x01, "") + strings.Repeat(masked(0x00, ""), 40_000),
 		"a flood of ping frames":              strings.Repeat(masked(0x89, "x"), 200),
 	}

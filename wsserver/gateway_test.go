@@ -59,7 +59,8 @@ func (m *memory) Kept() cdc.Position {
 
 func (*memory) Lost() cdc.Position { return cdc.Position{} }
 
-// school is the people, and the tokens "t-ID" of those whom it knows.
+// school is the people, and the tokens "t-ID" of those whom it knows: "t-ID~5s" for
+// as long.
 type school struct {
 	mu       sync.Mutex
 	people   map[cdc.ID]cdc.Person
@@ -84,10 +85,22 @@ func (s *school) Counts(p cdc.Person) cdc.Counts {
 	return cdc.Counts{PendingSubmissions: 1, UngradedSubmissions: 2, ActiveStudents: 3, TotalAssignments: 4}
 }
 
-func (s *school) Authenticate(_ context.Context, r *http.Request) (auth.Identity, error) {
-	token := r.URL.Query().Get("token")
+func (s *school) Authenticate(ctx context.Context, r *http.Request) (auth.Identity, error) {
+	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok {
+		token = r.URL.Query().Get("token")
+	}
+	if token == "slow" {
+		<-ctx.Done()
+		return auth.Identity{}, ctx.Err()
+	}
 	if user, ok := strings.CutPrefix(token, "t-"); ok {
-		return auth.Identity{User: user, Way: "token", Expires: s.proofs.expires}, nil
+		user, rest, _ := strings.Cut(user, "~")
+		id := auth.Identity{User: user, Way: "token", Expires: s.proofs.expires}
+		if d, err := time.ParseDuration(strings.TrimRight(rest, "~")); err == nil {
+			id.Expires = time.Now().Add(d)
+		}
+		return id, nil
 	}
 	if token == "down" {
 		return auth.Identity{}, fmt.Errorf("ask the database: %w", auth.ErrUnavailable)
@@ -286,7 +299,12 @@ type message map[string]any
 
 func (g *gateway) dial(t testing.TB, who int, more string) *dashboard {
 	t.Helper()
-	ws, _, err := websocket.Dial(t.Context(), g.url("/ws/dashboard/", token(who), more), nil)
+	return g.dialWith(t, token(who), more)
+}
+
+func (g *gateway) dialWith(t testing.TB, token, more string) *dashboard {
+	t.Helper()
+	ws, _, err := websocket.Dial(t.Context(), g.url("/ws/dashboard/", token, more), nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = ws.CloseNow() })
 	return &dashboard{ws, t}

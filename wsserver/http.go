@@ -78,7 +78,8 @@ func (s *Server) serveSession(w http.ResponseWriter, r *http.Request) {
 	}
 	s.release(v.person.ID, v.address)
 	body := appendPerson([]byte{'{'}, v.person)
-	sendJSON(w, http.StatusOK, append(appendCursor(body, s.deps.Router.Cursor()), '}'))
+	body = appendCursor(body, s.deps.Router.Cursor())
+	sendJSON(w, http.StatusOK, append(appendExpires(body, v.identity.Expires), '}'))
 }
 
 const (

@@ -62,17 +62,23 @@ func everything(t *testing.T) map[string]map[string]any {
 		all[name] = decode(t, body)
 	}
 	get("refusal", "/api/session", token(stu))
-	get("session", "/api/session", token(tom))
+	get("session", "/api/session", token(tom)+"~1h")
 	get("page", "/api/events", token(tom))
 
 	g.memory.mu.Lock()
 	g.memory.kept = cdc.Position{LSN: 10}
 	g.memory.mu.Unlock()
-	d := g.dial(t, tom, "&since=0/1.1")
+	d := g.dialWith(t, token(tom)+"~1h", "&since=0/1.1")
 	d.say(`{"type":"ping"}`)
-	for len(all) < 8 { // welcome, gap, metrics, ping and pong
+	d.say(`{"type":"auth","token":"` + token(tom) + `~1h"}`)
+	d.say(`{"type":"auth","token":"wrong"}`)
+	for len(all) < 10 { // welcome, gap, metrics, ping, pong, and two of auth
 		m := d.next()
-		all[m["type"].(string)] = m
+		name := m["type"].(string)
+		if m["ok"] == false {
+			name += "_refused"
+		}
+		all[name] = m
 		if m["type"] == "ping" {
 			d.say(`{"type":"pong"}`)
 		}

@@ -100,11 +100,13 @@ func (c *session) receive(kind websocket.MessageType, r io.Reader) error {
 		c.mu.Lock()
 		c.unanswered = 0
 		c.mu.Unlock()
+	case "auth":
+		c.renew(newToken((*buf)[:n]))
 	}
 	return nil
 }
 
-// messageType is ping, pong or other. What clients send all day is recognised
+// messageType is ping, pong, auth or other. What clients send all day is recognised
 // without a parser: its stack would stay with every idle session.
 func messageType(text []byte) string {
 	switch string(text) {
@@ -121,8 +123,11 @@ func parseType(text []byte) string {
 	var m struct {
 		Type string `json:"type"`
 	}
-	if json.Unmarshal(text, &m) == nil && (m.Type == "ping" || m.Type == "pong") {
-		return m.Type
+	if json.Unmarshal(text, &m) == nil {
+		switch m.Type {
+		case "ping", "pong", "auth":
+			return m.Type
+		}
 	}
 	return "other"
 }

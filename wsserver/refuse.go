@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"path"
 	"strconv"
@@ -127,13 +128,12 @@ func (s *Server) admit(r *http.Request) (visitor, *refusal) {
 		}
 		v.since = &since
 	}
-	id, no := s.identify(r, &v)
-	if no != nil {
+	var no *refusal
+	if v.identity, v.question, no = s.identify(r, s.client(r)); no != nil {
 		return visitor{}, no
 	}
-	v.identity = id
 	var ok bool
-	if v.person, ok = s.deps.People.Person(cdc.ParseID(id.User)); !ok {
+	if v.person, ok = s.deps.People.Person(cdc.ParseID(v.identity.User)); !ok {
 		return visitor{}, unauthenticated("this account does not exist any more")
 	}
 	if err := router.Admits(v.person); err != nil {
@@ -143,12 +143,11 @@ func (s *Server) admit(r *http.Request) (visitor, *refusal) {
 }
 
 // identify asks whose the credential is, as far as the limits allow.
-func (s *Server) identify(r *http.Request, v *visitor) (auth.Identity, *refusal) {
-	q, no := s.limits.ask(s.client(r), s.limits.fingerprint(r))
+func (s *Server) identify(r *http.Request, address netip.Addr) (auth.Identity, question, *refusal) {
+	q, no := s.limits.ask(address, s.limits.fingerprint(r))
 	if no != nil {
-		return auth.Identity{}, no
+		return auth.Identity{}, q, no
 	}
-	v.question = q
 	ctx := r.Context()
 	if q.gathered {
 		ctx = auth.Gathered(ctx)
@@ -157,20 +156,20 @@ func (s *Server) identify(r *http.Request, v *visitor) (auth.Identity, *refusal)
 	switch {
 	case err == nil:
 		s.limits.answered(q, true)
-		return id, nil
+		return id, q, nil
 	case errors.Is(err, auth.ErrNoCredential):
 		s.limits.answered(q, false)
 		s.limits.noHandshake(q)
-		return id, unauthenticated("no token or session; sign in")
+		return id, q, unauthenticated("no token or session; sign in")
 	case errors.Is(err, auth.ErrUnauthenticated):
 		s.limits.refused(q)
-		return id, unauthenticated("no valid token or session; sign in again")
+		return id, q, unauthenticated("no valid token or session; sign in again")
 	}
 	s.limits.answered(q, false)
 	if !errors.Is(err, auth.ErrUnavailable) && !errors.Is(err, context.Canceled) {
 		s.deps.Log.Error("cannot authenticate", "path", r.URL.Path, "remote", q.address, "err", err)
 	}
-	return id, notReady("credentials cannot be checked at the moment")
+	return id, q, notReady("credentials cannot be checked at the moment")
 }
 
 // originAllowed protects people whose browser has a session cookie: another

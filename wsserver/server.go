@@ -75,7 +75,7 @@ type Config struct {
 	// or a host; * stands for any part without a slash.
 	Origins []string
 
-	MaxMessage   int     // bytes of one message from a client (4096)
+	MaxMessage   int     // bytes of one message from a client (8192: a token fits)
 	MessageRate  float64 // messages, and KB, that a client may send per second (10)
 	MessageBurst float64 // and at once (100)
 }
@@ -94,7 +94,7 @@ func (c Config) withDefaults() Config {
 	c.MaxPerAddress = cmp.Or(c.MaxPerAddress, 2000)
 	c.HandshakeRate = cmp.Or(c.HandshakeRate, 200)
 	c.MaxFailures = cmp.Or(c.MaxFailures, 100)
-	c.MaxMessage = cmp.Or(c.MaxMessage, 4096)
+	c.MaxMessage = cmp.Or(c.MaxMessage, 8192)
 	c.MessageRate = cmp.Or(c.MessageRate, 10)
 	c.MessageBurst = cmp.Or(c.MessageBurst, 100)
 	return c

@@ -27,7 +27,7 @@ type session struct {
 	person  cdc.ID
 	address netip.Addr // that it counts for
 	role    string     // as it was at the handshake
-	way     string     // by which the person said who they are
+	way     string     // by which the person said who they are, at the handshake
 	asked   bool       // the client sent `since`
 	conn    net.Conn
 	ws      *websocket.Conn
@@ -42,8 +42,10 @@ type session struct {
 	mu         sync.Mutex // guards what follows; held for moments, never while writing
 	open       bool       // the upgrade is done
 	wants      wants
-	control    []byte // frames of the library that wait to be written
-	unanswered int    // pings written since the last pong
+	stopAsking func()    // ends the question about a token that was handed in
+	renewals   []renewal // answers that wait to be written
+	control    []byte    // frames of the library that wait to be written
+	unanswered int       // pings written since the last pong
 	ended      *ending
 	writing    bool // the writing goroutine runs
 	pending    bool // something came after it last looked
@@ -118,7 +120,10 @@ func (c *session) end(e ending) {
 		return
 	}
 	c.ended = &e
-	c.control = nil
+	c.control, c.renewals = nil, nil
+	if c.stopAsking != nil {
+		c.stopAsking()
+	}
 	c.told = e.code == 0 // to nobody: the client is gone
 	now := time.Now()
 	_ = c.conn.SetWriteDeadline(now.Add(c.server.cfg.Linger / 2))

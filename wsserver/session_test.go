@@ -48,7 +48,7 @@ func TestAClientThatComesBackGetsWhatItMissedAndThenWhatHappens(t *testing.T) {
 	}
 	require.Equal(t, "0/C.1", d.until("pong")["cursor"], "the pong comes after what was missed")
 	g.commit(1, false, tom)
-	require.Equal(t, "0/D.1", d.next()["id"])
+	require.Equal(t, "0/D.1", d.until("grade")["id"])
 }
 
 func TestASinceThatIsNotKeptIsAnsweredWithAGapAndWhatIsKept(t *testing.T) {
@@ -164,7 +164,7 @@ func TestOneClientsFaultsCloseThatClientOnly(t *testing.T) {
 		name string
 		sin  func(*dashboard)
 	}{
-		{"a message over 4 KB", func(d *dashboard) { d.say(strings.Repeat("x", 4097)) }},
+		{"a message over 8 KB", func(d *dashboard) { d.say(strings.Repeat("x", 8193)) }},
 		{"a message of 1 MB", func(d *dashboard) {
 			_ = d.Write(d.t.Context(), websocket.MessageText, bytes.Repeat([]byte("x"), 1<<20))
 		}},
@@ -199,10 +199,10 @@ func TestOneClientsFaultsCloseThatClientOnly(t *testing.T) {
 	require.Equal(t, 1, g.Sessions())
 }
 
-func TestExactly4096BytesAreAllowed(t *testing.T) {
+func TestExactly8192BytesAreAllowed(t *testing.T) {
 	g := start(t, wsserver.Config{}, nil)
 	d := g.enter(t, tom, "")
-	d.say(`{"type":"ping"}` + strings.Repeat(" ", 4096-15))
+	d.say(`{"type":"ping"}` + strings.Repeat(" ", 8192-15))
 	require.Equal(t, "pong", d.next()["type"])
 }
 

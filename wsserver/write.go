@@ -21,7 +21,7 @@ type batch struct {
 	out      []byte
 	messages [gather]*router.Message
 	taken    router.Taken
-	own      [5]note // the session's own messages in it
+	own      [6]note // the session's own messages in it
 	owns     int
 	ping     bool // a ping is in it
 	last     bool // the last words are in it
@@ -79,8 +79,11 @@ func (c *session) fill(b *batch) bool {
 		return false
 	}
 	c.pending = false
-	due, control, ended := c.wants, c.control, c.ended
+	due, control, ended, answers := c.wants, c.control, c.ended, c.renewals
 	c.wants, c.control = 0, nil
+	if len(answers) > 0 { // one in each write
+		c.renewals, c.pending = answers[1:], len(answers) > 1
+	}
 	c.mu.Unlock()
 
 	b.reset()
@@ -92,6 +95,9 @@ func (c *session) fill(b *batch) bool {
 		c.appendOwn(b, wantWelcome)
 	}
 	b.out = append(b.out, control...)
+	if len(answers) > 0 {
+		b.add("auth", appendRenewal(nil, answers[0], time.Now()))
+	}
 	taken, err := c.sub.Take(b.messages[:])
 	if err != nil {
 		c.end(endingOf(err))
@@ -133,7 +139,7 @@ func (c *session) appendOwn(b *batch, w wants) {
 		return
 	}
 	if w == wantWelcome {
-		b.add("welcome", appendWelcome(nil, p, people.Counts(p), c.sub, c.asked, now))
+		b.add("welcome", appendWelcome(nil, p, people.Counts(p), c.sub, c.asked, c.expires(), now))
 	} else {
 		b.add("metrics", appendMetrics(nil, people.Counts(p), cursor, now))
 	}

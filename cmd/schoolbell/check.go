@@ -29,7 +29,8 @@ alone does not count.`,
 		},
 	}
 	addConfigFlags(cmd.Flags(), "config", "database", "profile", "publication", "slot",
-		"session_secret", "session_secret_fallbacks", "session_backends", "recheck")
+		"session_secret", "session_secret_fallbacks", "session_backends", "recheck",
+		"jwt_keys", "jwt_issuer", "jwt_audience", "jwt_user_claim", "jwt_leeway")
 	return cmd
 }
 
@@ -76,5 +77,9 @@ func checkSignIn(cmd *cobra.Command, cfg Config, p *profile.Profile) error {
 		return err
 	}
 	defer pool.Close()
-	return waysOf(cfg, p, pool).Check(cmd.Context())
+	signed, err := signedTokens(cmd.Context(), cfg)
+	if err != nil {
+		return err
+	}
+	return append(signed, waysOf(cfg, p, pool)...).Check(cmd.Context())
 }

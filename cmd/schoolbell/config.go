@@ -52,6 +52,12 @@ type Config struct {
 	SessionBackends        Words         `key:"session_backends" env:"SCHOOLBELL_SESSION_BACKENDS" unit:"list" help:"Those of the LMS's AUTHENTICATION_BACKENDS whose sessions count, like django.contrib.auth.backends.ModelBackend; without the list all do."`
 	Recheck                time.Duration `key:"recheck" env:"SCHOOLBELL_RECHECK" default:"10s" min:"1s" unit:"duration" help:"Time within which a token or session that the LMS took back ends the dashboards that were opened with it."`
 
+	JWTKeys      string        `key:"jwt_keys" env:"SCHOOLBELL_JWT_KEYS" unit:"file or url" help:"The keys that verify signed tokens (JWT), as a second way to sign in: a file with PEM public keys, a JWK set or the secret of HS256; or the https address of a JWK set."`
+	JWTIssuer    string        `key:"jwt_issuer" env:"SCHOOLBELL_JWT_ISSUER" unit:"text" help:"What the claim iss of signed tokens must be."`
+	JWTAudience  string        `key:"jwt_audience" env:"SCHOOLBELL_JWT_AUDIENCE" unit:"text" help:"What the claim aud of signed tokens must have; set it wherever the issuer signs for other applications too."`
+	JWTUserClaim string        `key:"jwt_user_claim" env:"SCHOOLBELL_JWT_USER_CLAIM" default:"sub" unit:"name" help:"The claim of signed tokens that is the LMS's key of the account."`
+	JWTLeeway    time.Duration `key:"jwt_leeway" env:"SCHOOLBELL_JWT_LEEWAY" default:"30s" min:"0s" unit:"duration" help:"How far the clock of the issuer of signed tokens may differ from ours, at most 10m: so much longer they count."`
+
 	HistoryAge  time.Duration `key:"history_age" env:"SCHOOLBELL_HISTORY_AGE" default:"168h" min:"1m" unit:"duration" help:"How long events are kept for clients that come back."`
 	HistorySize Size          `key:"history_size" env:"SCHOOLBELL_HISTORY_SIZE" default:"1GB" min:"1MB" unit:"size" help:"How much disk the kept events may take; the oldest go first."`
 

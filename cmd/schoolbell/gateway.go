@@ -65,6 +65,10 @@ func openGateway(ctx context.Context, cfg Config, adopt bool, log *slog.Logger) 
 	if err = canSignIn(cfg, g.profile); err != nil {
 		return g, usageError{err}
 	}
+	signed, err := signedTokens(ctx, cfg)
+	if err != nil {
+		return g, usageError{err}
+	}
 	if g.certificate, err = openCertificate(cfg, log); err != nil {
 		return g, usageError{err}
 	}
@@ -83,7 +87,7 @@ func openGateway(ctx context.Context, cfg Config, adopt bool, log *slog.Logger) 
 	if g.pool, err = auth.OpenPool(ctx, cfg.Database.Reveal()); err != nil {
 		return g, err
 	}
-	g.signIn = newSignIn(waysOf(cfg, g.profile, g.pool))
+	g.signIn = newSignIn(append(signed, waysOf(cfg, g.profile, g.pool)...))
 	at, begun := g.store.Checkpoint()
 	g.reader = replication.New(g.following(at, begun, adopt))
 	g.router = router.New(g.store, router.Config{

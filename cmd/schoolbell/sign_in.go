@@ -25,9 +25,11 @@ func canSignIn(cfg Config, p *profile.Profile) error {
 	case cfg.SessionSecret != "" && !sessions:
 		return fmt.Errorf("session_secret is set, but profile %q does not say where sessions are; fix: give it "+
 			"auth: {session: {kind: django, from: TABLE, cookie: NAME}}, or leave session_secret out", p.Name())
-	case !tokens && cfg.SessionSecret == "":
-		return fmt.Errorf("profile %q does not say where tokens are, and session_secret is not set, so nobody could sign in; "+
-			"fix: give it auth: {token: {from: TABLE, key: COLUMN, user: COLUMN}}, or set session_secret", p.Name())
+	case cfg.JWTKeys == "" && (cfg.JWTIssuer != "" || cfg.JWTAudience != ""):
+		return errors.New("jwt_issuer or jwt_audience is set and jwt_keys is not, so no signed token could be verified; fix: set jwt_keys, or leave them out")
+	case !tokens && cfg.SessionSecret == "" && cfg.JWTKeys == "":
+		return fmt.Errorf("profile %q does not say where tokens are, and neither session_secret nor jwt_keys is set, so nobody could sign in; "+
+			"fix: give it auth: {token: {from: TABLE, key: COLUMN, user: COLUMN}}, or set session_secret or jwt_keys", p.Name())
 	}
 	return nil
 }
@@ -58,8 +60,15 @@ func noticing(cfg Config, p *profile.Profile) string {
 	if cfg.SessionSecret != "" {
 		kinds = append(kinds, "sessions")
 	}
-	return fmt.Sprintf("roles, memberships and deactivated accounts are noticed at once, in the log; %s are re-checked every %d s: "+
-		"their tables are not in the publication", strings.Join(kinds, " and "), int(cfg.Recheck.Seconds()))
+	text := "roles, memberships and deactivated accounts are noticed at once, in the log"
+	if len(kinds) > 0 {
+		text += fmt.Sprintf("; %s are re-checked every %d s: their tables are not in the publication",
+			strings.Join(kinds, " and "), int(cfg.Recheck.Seconds()))
+	}
+	if cfg.JWTKeys != "" {
+		text += "; signed tokens count until they expire, or their key is gone for a minute"
+	}
+	return text
 }
 
 // signIn is who is asked who somebody is, and remembers whether that could be told.

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/stretchr/testify/require"
+)
+
+// A single sign-on, as far as we see it: an address with its keys, and what it signs.
+type singleSignOn struct {
+	t   *testing.T
+	key ed25519.PrivateKey
+	url string
+}
+
+func newSingleSignOn(t *testing.T) *singleSignOn {
+	t.Helper()
+	public, key, err := ed25519.GenerateKey(nil)
+	require.NoError(t, err)
+	set := fmt.Sprintf(`{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"one","use":"sig","x":%q}]}`, base64.RawURLEncoding.EncodeToString(public))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(set)) }))
+	t.Cleanup(server.Close)
+	return &singleSignOn{t, key, server.URL}
+}
+
+func (s *singleSignOn) token(user string, until time.Time) string {
+	s.t.Helper()
+	unsigned := jwt.NewWithClaims(jwt.SigningMethodEdDSA, jwt.MapClaims{
+		"iss": "https://sso.example", "aud": "dashboards", "account": user, "exp": until.Unix(),
+	})
+	unsigned.Header["kid"] = "one"
+	text, err := unsigned.SignedString(s.key)
+	require.NoError(s.t, err)
+	return text
+}
+
+// enterBy opens a socket by any token, and reads the welcome.
+func (s *site) enterBy(token string) *websocket.Conn {
+	s.t.Helper()
+	conn, _, err := websocket.Dial(s.t.Context(), s.base()+"/ws/dashboard/?token="+url.QueryEscape(token), nil)
+	require.NoError(s.t, err)
+	s.t.Cleanup(func() { _ = conn.CloseNow() })
+	require.Equal(s.t, "welcome", s.nextOf(conn, "welcome")["type"])
+	return conn
+}
+
+// nextOf reads on to the next message of a type.
+func (s *site) nextOf(conn *websocket.Conn, kind string) map[string]any {
+	s.t.Helper()
+	for {
+		_, body, err := conn.Read(s.t.Context())
+		require.NoError(s.t, err)
+		var m map[string]any
+		require.NoError(s.t, json.Unmarshal(body, &m))
+		if m["type"] == kind {
+			return m
+		}
+	}
+}
+
+func TestASessionEndsWithItsTokenUnlessItWasRenewedInTime(t *testing.T) {
+	s, sso := newSite(t), newSingleSignOn(t)
+	gateway := s.serve("--jwt-keys", sso.url, "--jwt-issuer", "https://sso.example", "--jwt-audience", "dashboards",
+		"--jwt-user-claim", "account", "--jwt-leeway", "0s")
+	s.ready()
+	admin := fmt.Sprint(s.school.Admins[0].ID)
+	until := time.Now().Truncate(time.Second).Add(4 * time.Second)
+	ends, stays := s.enterBy(sso.token(admin, until)), s.enterBy(sso.token(admin, until))
+	later := sso.token(admin, until.Add(time.Hour))
+
+	for _, c := range []struct{ token, reason string }{
+		{sso.token(fmt.Sprint(s.school.Admins[0].ID)+"0", until.Add(time.Hour)), "other_account"},
+		{later[:len(later)-2], "unauthenticated"},
+		{later, ""},
+	} {
+		require.NoError(t, stays.Write(t.Context(), websocket.MessageText, []byte(`{"type":"auth","token":"`+c.token+`"}`)))
+		answer := s.nextOf(stays, "auth")
+		require.Equal(t, c.reason == "", answer["ok"])
+		if c.reason != "" {
+			require.Equal(t, c.reason, answer["reason"])
+		}
+	}
+
+	var graded []string
+	for mark := 1; time.Now().Before(until); mark++ {
+		graded = append(graded, s.grade(mark))
+		time.Sleep(50 * time.Millisecond) // some twenty grades, not thousands
+	}
+	require.EqualValues(t, 4401, s.nextOf(ends, "disconnect")["code"])
+	require.Less(t, time.Since(until), time.Second)
+	graded = append(graded, s.grade(99))
+	for _, id := range graded {
+		require.Equal(t, id, fmt.Sprint(s.nextOf(stays, "grade")["submission_id"]))
+	}
+
+	for path, want := range map[string]int{
+		"?token=" + later:                      200,
+		"?token=" + s.school.Admins[0].Token:   200,
+		"?token=" + sso.token(admin, until):    401,
+		"?token=" + later[:len(later)-2]:       401,
+		"?token=" + sso.token("nobody", until): 401,
+	} {
+		require.Equal(t, want, statusOf(t, s.base()+"/api/session"+path))
+	}
+	require.NotContains(t, gateway.text(), later)
+}
+
+func TestMistakesOfTheSettingsForSignedTokensAreOneSentence(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "secret")
+	require.NoError(t, os.WriteFile(file, []byte("swordfish\n"), 0o600))
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--jwt-issuer", "x"}, "jwt_issuer or jwt_audience is set and jwt_keys is not, so no signed token could be verified; fix: set jwt_keys, or leave them out"},
+		{[]string{"--jwt-keys", "http://sso.example/keys"}, "use https"},
+		{[]string{"--jwt-keys", "/nowhere"}, "/nowhere: no such file or directory; fix: name a file that this user can read"},
+		{[]string{"--jwt-keys", file}, "a secret of 9 bytes could be guessed, want at least 32; fix: make one by openssl rand -base64 48"},
+		{[]string{"--jwt-keys", "https://sso.example/keys", "--jwt-leeway", "1h"}, "the leeway for tokens is 1h0m0s, want between 0s and 10m0s; fix: set the clocks"},
+		{[]string{"--jwt-leeway", "-1s"}, `--jwt-leeway: jwt_leeway is "-1s", want a duration of at least 0s, like 90s, 15m or 24h`},
+	} {
+		code, out := schoolbell(t, append([]string{"serve", "--database", dsn, "--data", t.TempDir()}, c.args...)...)
+		require.Equal(t, 2, code, out)
+		require.Contains(t, lastLine(out), c.want)
+		require.NotContains(t, out, "hunter2")
+	}
+}
+
+func TestCheckFetchesTheKeysOfSignedTokens(t *testing.T) {
+	s, sso := newSite(t), newSingleSignOn(t)
+	code, out := s.check("--jwt-keys", sso.url)
+	require.Zero(t, code, out)
+	code, out = s.check("--jwt-keys", sso.url+":1") // no address
+	require.NotZero(t, code, out)
+	require.Contains(t, out, "the keys for tokens")
+}
