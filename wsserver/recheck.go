@@ -69,7 +69,7 @@ func (s *Server) askAgain(ctx context.Context, open []*session) {
 			open[i] = nil // they have shown a newer one meanwhile
 			continue
 		}
-		c.identity.Expires = now[i].Expires
+		c.identity = now[i]
 	}
 	for _, i := range revoked {
 		if open[i] != nil {

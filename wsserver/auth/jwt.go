@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -48,10 +47,9 @@ type JWTConfig struct {
 // A token of three parts with two dots between them is a JWT; any other is left to
 // the ways that follow.
 type JWT struct {
-	cfg     JWTConfig
-	keys    *keySource
-	parser  *jwt.Parser
-	checked atomic.Pointer[keySet] // the keys by which Recheck looked last
+	cfg    JWTConfig
+	keys   *keySource
+	parser *jwt.Parser
 }
 
 // NewJWT reads the keys of a file. Those of an address are fetched when first
@@ -135,7 +133,7 @@ func (j *JWT) read(token secret, keys *keySet) (Identity, error) {
 	})
 	switch {
 	case err == nil:
-		return j.identity(claims, token)
+		return j.identity(claims, token, keys)
 	case errors.Is(err, jwt.ErrTokenUnverifiable), errors.Is(err, jwt.ErrTokenSignatureInvalid):
 		if !known {
 			return Identity{}, errUnknownKey
@@ -158,7 +156,7 @@ func (j *JWT) read(token secret, keys *keySet) (Identity, error) {
 func refused(why string) error { return fmt.Errorf("%w: the token %s", ErrUnauthenticated, why) }
 
 // identity reads the claims of a token that one of the keys signed.
-func (j *JWT) identity(claims jwt.MapClaims, token secret) (Identity, error) {
+func (j *JWT) identity(claims jwt.MapClaims, token secret, keys *keySet) (Identity, error) {
 	// The same key signs what only its issuer may be shown, to get new tokens by.
 	if kind, _ := claims["token_type"].(string); strings.EqualFold(kind, "refresh") {
 		return Identity{}, refused("is for getting new tokens, not for signing in")
@@ -172,7 +170,10 @@ func (j *JWT) identity(claims jwt.MapClaims, token secret) (Identity, error) {
 		return Identity{}, refused("expires at a time that is none")
 	}
 	// Not sooner than a new session would be refused.
-	return Identity{User: user, Way: "jwt", Expires: expires.Add(j.cfg.Leeway).UTC(), proof: secret{strings.Clone(token.key)}}, nil
+	return Identity{
+		User: user, Way: "jwt", Expires: expires.Add(j.cfg.Leeway).UTC(),
+		proof: secret{strings.Clone(token.key)}, keys: keys,
+	}, nil
 }
 
 // account reads the claim that names the account, a text or a whole number.
@@ -194,18 +195,18 @@ func (j *JWT) Recheck(ctx context.Context, ids []Identity) (revoked []int, err e
 	if keys == nil {
 		return nil, unknown(ctx, "look tokens up again", err)
 	}
-	// As long as the keys are the same, only time has passed: verifying thousands of
-	// signatures again would tell nothing.
-	same := j.checked.Load() == keys
 	for i, id := range ids {
-		if same && time.Now().Before(id.Expires) {
+		// As long as the keys are the same, only time has passed: verifying thousands of
+		// signatures again would tell nothing.
+		if id.keys == keys && time.Now().Before(id.Expires) {
 			continue
 		}
 		if again, err := j.read(id.proof, keys); err != nil || again.User != id.User {
 			revoked = append(revoked, i)
+			continue
 		}
+		ids[i].keys = keys
 	}
-	j.checked.Store(keys)
 	return revoked, nil
 }
 

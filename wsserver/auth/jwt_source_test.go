@@ -315,6 +315,28 @@ func TestRecheckFindsTokensThatExpiredAndThoseOfKeysThatCountNoMore(t *testing.T
 	})
 }
 
+// The gateway asks about a thousand sessions at a time.
+func TestAKeyThatCountsNoMoreIsFoundForEverySessionHoweverManyQuestionsThatTakes(t *testing.T) {
+	k := keys()
+	path := write(t, publicPEM(t, k.ed))
+	synctest.Test(t, func(t *testing.T) {
+		j := newJWT(t, auth.JWTConfig{Keys: path})
+		var ids []auth.Identity
+		for range 2 {
+			id, err := j.Authenticate(t.Context(), token(sign(t, "EdDSA", k.ed, "", claims(nil))))
+			require.NoError(t, err)
+			ids = append(ids, id)
+		}
+		require.NoError(t, os.WriteFile(path, publicPEM(t, k.p256), 0o600))
+		time.Sleep(time.Minute)
+		for i := range ids {
+			gone, err := j.Recheck(t.Context(), ids[i:i+1])
+			require.NoError(t, err)
+			require.Equal(t, []int{0}, gone, "question %d", i+1)
+		}
+	})
+}
+
 func TestAMistakeInTheKeysOrTheLeewayIsOneSentenceAtTheStart(t *testing.T) {
 	k := keys()
 	weak, err := rsa.GenerateKey(rand.Reader, 1024)

@@ -15,8 +15,9 @@ type Identity struct {
 	Way     string    // "token", "session" and so on, for logs and metrics
 	Expires time.Time // when the proof ends by itself; zero: it does not
 
-	proof secret // what Recheck asks about; never shown
-	by    int    // which of Ways gave it, from 1 on
+	proof secret  // what Recheck asks about; never shown
+	keys  *keySet // of a JWT: by which it was verified last
+	by    int     // which of Ways gave it, from 1 on
 }
 
 // String names the account and the way; the proof stays inside.
@@ -38,8 +39,8 @@ type Way interface {
 	Authenticate(ctx context.Context, r *http.Request) (Identity, error)
 
 	// Recheck says which of the identities, by their place in ids, are not proved any
-	// more. It gets only those that Authenticate gave. With an error nothing is known
-	// of the others.
+	// more. It gets only those that Authenticate gave, and brings them up to date:
+	// Expires may have moved. With an error nothing is known of the others.
 	Recheck(ctx context.Context, ids []Identity) (revoked []int, err error)
 
 	// Check says what keeps credentials of this kind from being looked up, with the
@@ -69,8 +70,9 @@ func (w Ways) Authenticate(ctx context.Context, r *http.Request) (Identity, erro
 }
 
 // Recheck says which of the identities, by their place in ids, are not proved any
-// more: each is asked about in its own way. A way that cannot tell says so in the
-// error and revokes nobody; the others are asked all the same.
+// more, and brings the others up to date: each is asked about in its own way. A way
+// that cannot tell says so in the error and revokes nobody; the others are asked all
+// the same.
 func (w Ways) Recheck(ctx context.Context, ids []Identity) ([]int, error) {
 	var revoked []int
 	var errs []error
@@ -93,6 +95,9 @@ func (w Ways) Recheck(ctx context.Context, ids []Identity) ([]int, error) {
 		found, err := way.Recheck(ctx, mine)
 		for _, i := range found {
 			revoked = append(revoked, places[i])
+		}
+		for i, id := range mine {
+			ids[places[i]] = id
 		}
 		errs = append(errs, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -20,6 +21,7 @@ import (
 type word struct {
 	header string
 	gone   []string
+	until  time.Time
 	err    error // of Recheck and Check
 	asked  int   // how many identities it was asked about again
 }
@@ -43,6 +45,7 @@ func (w *word) Recheck(_ context.Context, ids []auth.Identity) (revoked []int, e
 		if slices.Contains(w.gone, id.User) && w.err == nil {
 			revoked = append(revoked, i)
 		}
+		ids[i].Expires = w.until
 	}
 	return revoked, w.err
 }
@@ -108,6 +111,24 @@ func TestEveryIdentityIsAskedAboutAgainInItsOwnWay(t *testing.T) {
 	revoked, err = ways.Recheck(t.Context(), []auth.Identity{{User: "a", Way: "One"}})
 	require.NoError(t, err)
 	require.Equal(t, []int{0}, revoked, "nothing proves an identity that no way gave")
+}
+
+func TestAProofThatEndsLaterByNowEndsLaterWhicheverWayItIsOf(t *testing.T) {
+	one, two := &word{header: "One"}, &word{header: "Two"}
+	ways := auth.Ways{one, two}
+	var ids []auth.Identity
+	for _, r := range []*http.Request{with("Two", "a"), with("One", "a"), with("Two", "b")} {
+		id, err := ways.Authenticate(t.Context(), r)
+		require.NoError(t, err)
+		ids = append(ids, id)
+	}
+	one.until, two.until = time.Unix(1, 0), time.Unix(2, 0)
+	revoked, err := ways.Recheck(t.Context(), ids)
+	require.NoError(t, err)
+	require.Empty(t, revoked)
+	for i, want := range []time.Time{two.until, one.until, two.until} {
+		require.Equal(t, want, ids[i].Expires)
+	}
 }
 
 func TestNoProofIsInAnyLogAttributeOrFormattedValue(t *testing.T) {
