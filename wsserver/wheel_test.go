@@ -27,13 +27,15 @@ func (p pipes) Accept() (net.Conn, error) {
 func (p pipes) Close() error   { return nil }
 func (p pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
 
-func (p pipes) dial(t *testing.T, who int) *dashboard {
+func (p pipes) dial(t *testing.T, who int) *dashboard { return p.dialWith(t, token(who)) }
+
+func (p pipes) dialWith(t *testing.T, token string) *dashboard {
 	client := &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
 		here, there := net.Pipe()
 		p <- there
 		return here, nil
 	}}}
-	ws, _, err := websocket.Dial(t.Context(), "ws://gateway/ws/dashboard/?token="+token(who), &websocket.DialOptions{HTTPClient: client})
+	ws, _, err := websocket.Dial(t.Context(), "ws://gateway/ws/dashboard/?token="+token, &websocket.DialOptions{HTTPClient: client})
 	require.NoError(t, err)
 	return &dashboard{ws, t}
 }
