@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -154,13 +153,7 @@ func (w *watch) report(b *testing.B, commits []*grading) {
 		require.True(b, ok, "grade %d did not come", c.grade)
 		sent, answered = append(sent, at.Sub(c.sent)), append(answered, at.Sub(c.answered))
 	}
-	for from, took := range map[string][]time.Duration{"COMMIT": sent, "answer": answered} {
-		slices.Sort(took)
-		for name, at := range map[string]int{"p50": len(took) / 2, "p99": len(took) * 99 / 100, "max": len(took) - 1} {
-			b.ReportMetric(float64(took[at].Microseconds())/1e3, "ms-"+name+"-from-"+from)
-		}
-	}
-	b.ReportMetric(0, "ns/op")
+	reportPercentiles(b, map[string][]time.Duration{"COMMIT": sent, "answer": answered})
 }
 
 // BenchmarkIdleSockets is what a gateway's process holds for each connected
