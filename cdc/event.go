@@ -10,12 +10,13 @@ const (
 	Grade
 	Assignment
 	AssignmentClosed
+	Custom // what somebody published; its `type` is in the Body
 )
 
 // Kinds are all kinds, in the order in which they happen to one assignment.
-var Kinds = [...]Kind{Assignment, Submission, Grade, AssignmentClosed}
+var Kinds = [...]Kind{Assignment, Submission, Grade, AssignmentClosed, Custom}
 
-// String is the protocol's `type`.
+// String is the protocol's `type`, but for Custom.
 func (k Kind) String() string {
 	switch k {
 	case Submission:
@@ -26,6 +27,8 @@ func (k Kind) String() string {
 		return "assignment"
 	case AssignmentClosed:
 		return "assignment_closed"
+	case Custom:
+		return "custom"
 	}
 	return "unknown"
 }
@@ -36,7 +39,7 @@ type Event struct {
 	Position   Position // its id
 	Kind       Kind
 	Time       time.Time // commit time of the transaction that caused it
-	Assignment ID
+	Assignment ID        // what it is about; none for Custom
 	Audience   Audience
 	// Body is the message as clients receive it: one JSON object (protocol.md).
 	Body []byte

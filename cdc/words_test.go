@@ -182,7 +182,7 @@ func TestKindsAndRolesSpeakTheProtocolsWords(t *testing.T) {
 	for _, k := range cdc.Kinds {
 		words = append(words, k.String())
 	}
-	require.Equal(t, []string{"assignment", "submission", "grade", "assignment_closed"}, words)
+	require.Equal(t, []string{"assignment", "submission", "grade", "assignment_closed", "custom"}, words)
 	for _, r := range cdc.Roles {
 		require.Equal(t, r, cdc.ParseRole(r.String()))
 	}

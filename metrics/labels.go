@@ -5,7 +5,7 @@ package metrics
 // owners'.
 
 func eventKinds() []string {
-	return []string{"assignment", "submission", "grade", "assignment_closed"}
+	return []string{"assignment", "submission", "grade", "assignment_closed", "custom"}
 }
 
 func roles() []string { return []string{"teacher", "tutor", "admin"} }

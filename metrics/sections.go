@@ -124,7 +124,7 @@ func snapshotSection(source func() Snapshot) prometheus.Collector {
 func projectionSection(source func() Projection) prometheus.Collector {
 	type S = Projection
 	return section[S]{source, []scraped[S]{
-		countersBy("events_total", "Events found in the log.", "kind", eventKinds(),
+		countersBy("events_total", "Events found in the log, and custom messages.", "kind", eventKinds(),
 			func(p S) map[string]uint64 { return p.Events }),
 		counter("projection_unchanged_rows_total",
 			"Rows that a transaction saved as they were, as far as the profile reads them.",
