@@ -16,6 +16,9 @@ type Binding struct {
 	Table      *cdc.Table
 	Lookups    []*LookupRow
 	User       *UserRow
+	Course     *CourseRow
+	Members    []*MemberRow
+	Admins     []*AdminRow
 	Assignment *AssignmentRow
 	Assigned   *AssignedRow
 	Submission *SubmissionRow
@@ -47,6 +50,7 @@ func (p *Profile) Bind(t *cdc.Table) (*Binding, error) {
 	if p.user.table == t.Name {
 		out.User = b.user(p.user)
 	}
+	b.courses()
 	if p.assign.table == t.Name {
 		out.Assignment = b.assignment(p.assign)
 	}
@@ -186,11 +190,55 @@ func (b *binder) user(u userSpec) *UserRow {
 	}
 }
 
+// courses binds what the table says of courses and of who belongs to them.
+func (b *binder) courses() {
+	if c := b.p.course; c != nil && c.table == b.t.Name {
+		b.out.Course = &CourseRow{title: b.column(c.title), active: b.condition(c.active)}
+	}
+	for i, m := range b.p.members {
+		if m.table == b.t.Name {
+			b.out.Members = append(b.out.Members, b.member(i, m))
+		}
+	}
+	for i, a := range b.p.admins {
+		if a.table == b.t.Name {
+			b.out.Admins = append(b.out.Admins, b.admin(i, a))
+		}
+	}
+}
+
+func (b *binder) member(i int, m memberSpec) *MemberRow {
+	return &MemberRow{
+		index: i,
+		where: b.condition(m.where),
+		user:  b.column(m.user), course: b.column(m.course), section: b.column(m.section),
+		ownSection: b.ifSaid(m.ownSection),
+		teacher:    b.ifSaid(m.teacher), tutor: b.ifSaid(m.tutor), student: b.ifSaid(m.student),
+	}
+}
+
+func (b *binder) admin(i int, a adminSpec) *AdminRow {
+	user := b.column(a.user)
+	if a.split != "" && user.named() && user.class != classText && user.class != classOther {
+		b.wrong("%s.split takes column %q apart, which is %s and holds one id; leave split out", a.name, a.user, user.class)
+	}
+	return &AdminRow{index: i, where: b.condition(a.where), user: user, split: []byte(a.split)}
+}
+
+// ifSaid binds a condition that never holds where the profile does not name it.
+func (b *binder) ifSaid(c condition) clauses {
+	if c == nil {
+		return clauses{}
+	}
+	return b.condition(c)
+}
+
 func (b *binder) assignment(a assignmentSpec) *AssignmentRow {
 	return &AssignmentRow{
 		where:       b.condition(a.where),
 		title:       b.column(a.title),
 		description: b.column(a.description),
+		course:      b.column(a.course),
 		teacher:     b.column(a.teacher),
 		published:   b.condition(a.published),
 		closed:      b.condition(a.closed),
@@ -218,6 +266,7 @@ func (b *binder) grade(g gradeSpec) *GradeRow {
 	b.moment("grade.at", g.at) // as above
 	return &GradeRow{
 		graded: marker{when: b.condition(g.graded), again: b.columns(g.again)},
+		hidden: b.ifSaid(g.hidden),
 		score:  b.column(g.score),
 		text:   b.column(g.text),
 	}

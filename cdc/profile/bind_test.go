@@ -59,6 +59,37 @@ func TestAMissingColumnIsAnsweredWithTheNearest(t *testing.T) {
 	require.EqualError(t, err, `table public.accounts_user has no column "role", which the profile django names in user.role; name one of id, kind`)
 }
 
+func TestAMissingColumnOfAnEntryIsAnsweredWithItsNumber(t *testing.T) {
+	p := parse(t, `extends: django
+assignment: {course: course_id}
+member:
+  - {from: guests, user: user_id, course: course_id, student: {kind: guest}}
+  - {from: enrolments, user: user_id, course: course_id, where: {state: "on"}, teacher: [{kind: teacher, user_id: present}, {kind: head}]}
+  - {from: enrolments, user: user_id, course: course_id, tutor: {kind: ta}}
+admin: {from: staff, user: user_id, where: {user_id: {not: 1}}}
+`)
+	require.EqualError(t, p.MissingColumn("public", "enrolments", "user_id", []string{"id", "users_id"}),
+		`table public.enrolments has no column "user_id", which the profile django names in member 2.user, member 2.teacher, member 3.user; `+
+			"it has \"users_id\": in school.yaml write in entry 2 of member `user: users_id` and "+
+			"`teacher: [{kind: teacher, users_id: present}, {kind: head}]` and in entry 3 of member `user: users_id`")
+	require.ErrorContains(t, p.MissingColumn("public", "staff", "user_id", []string{"users_id"}),
+		"names in admin.where, admin.user; it has \"users_id\": in school.yaml write `admin: {where: {users_id: {not: 1}}, user: users_id}`")
+	require.ErrorContains(t, p.MissingColumn("public", "assignments_assignment", "course_id", []string{"courses_id"}),
+		"in school.yaml write `assignment: {course: courses_id}`")
+
+	_, err := p.Bind(table("enrolments", "id", int8s, "users_id", int8s, "course_id", int8s, "state", boolean, "kind", text))
+	require.ErrorContains(t, err, `the log carries no column "user_id" of table public.enrolments`)
+	require.ErrorContains(t, err, `table public.enrolments: member 2.where tests column "state" for "on", but the column is a boolean`)
+}
+
+func TestAColumnThatHoldsOneIdIsNotTakenApart(t *testing.T) {
+	p := parse(t, "extends: django\nadmin: {from: staff, user: user_id, split: \",\"}\n")
+	_, err := p.Bind(table("staff", "id", int8s, "user_id", int8s))
+	require.EqualError(t, err, `table public.staff: admin.split takes column "user_id" apart, which is a number and holds one id; leave split out`)
+	_, err = p.Bind(table("staff", "id", int8s, "user_id", text))
+	require.NoError(t, err)
+}
+
 func TestEverythingWrongWithATableIsToldAtOnce(t *testing.T) {
 	people := table("accounts_user", "id", int8s, "email", text, "first_name", text, "last_name", text)
 	_, err := open(t, "django").Bind(people)

@@ -26,7 +26,8 @@ func truthOf(b bool) truth {
 // or replaces an unknown outcome by what was known before.
 func (t truth) or(was bool) bool { return t == yes || t == unknown && was }
 
-// clauses is a condition bound to a table's columns; nil always holds.
+// clauses is a condition bound to a table's columns; nil always holds, and an empty
+// one never.
 type clauses [][]clause
 
 // clause is one test on one column.

@@ -1,10 +1,5 @@
 package profile
 
-import (
-	"slices"
-	"strings"
-)
-
 // condition is a condition as the file says it: one of the maps must hold, and of
 // a map all tests. The nil condition always holds.
 type condition [][]columnTest
@@ -77,10 +72,9 @@ func (r *reader) all(s section, key string, n, value *node) []columnTest {
 		if !r.isColumn(name, "a path in a condition", s.table) {
 			continue
 		}
-		path := append(slices.Clone(s.path), key)
-		r.use(s.table, e.key, path, value)
+		r.useOf(s, key, e.key, value)
 		if t, ok := r.test(e.value); ok {
-			out = append(out, columnTest{column: e.key, test: t, label: strings.Join(path, ".")})
+			out = append(out, columnTest{column: e.key, test: t, label: s.name() + "." + key})
 		}
 	}
 	return out

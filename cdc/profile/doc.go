@@ -2,10 +2,14 @@
 // concern.
 //
 // In comes a YAML file (or a built-in one, by name): which table holds the people,
-// the assignments, who they are given to, the submissions and their grades, and
-// what in a row means "handed in", "graded", "closed", and which of its columns say
-// when. Out go the tables and
+// the courses, who is what in them, who is an admin, the assignments, who they are
+// given to, the submissions and their grades, and what in a row means "handed in",
+// "graded", "closed", and which of its columns say when. Out go the tables and
 // columns to publish, and for each table of the log a Binding that reads its rows.
+//
+// A person's role is what a column says (HasRole), or follows from what they are in
+// their courses and from the tables of admins: the profile says which rows say so,
+// and what follows is worked out where all rows are known.
 //
 // The format has three mechanisms and no expression language: a column; a path
 // `column -> lookup.column`; a condition, which is a map of columns to tests
@@ -18,8 +22,8 @@
 //   - All mistakes of a file are told at once, each with its line and column, what
 //     was found, what is expected, and the nearest known word.
 //   - What this version does not support is refused, never silently ignored.
-//   - Reading conditions and marks allocates nothing. A condition takes some 30 ns,
-//     comparing decimals twice that.
+//   - Reading conditions, marks and a membership saved as it was allocates nothing where
+//     keys are integers. A condition takes some 30 ns, comparing decimals twice that.
 //   - The same value gives the same mark, in text or binary form, in whatever zone
 //     the server prints times, and whether a number is printed 78.5 or 78.50.
 //   - NULL never equals a value, and `not` of that is true.

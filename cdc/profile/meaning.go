@@ -13,7 +13,7 @@ import (
 const (
 	// meaningVersion is part of every hash. Raise it when the same profile comes to
 	// mean something else.
-	meaningVersion = 1
+	meaningVersion = 2
 	// markVersion is part of every hash and of Marks. Raise it when the same values
 	// come to give another mark.
 	markVersion = 1
@@ -38,9 +38,19 @@ func (p *Profile) meaning() string {
 	for _, value := range slices.Sorted(maps.Keys(u.roles)) {
 		line("user.roles", strconv.Quote(value), u.roles[value])
 	}
+	if c := p.course; c != nil {
+		line("course", c.table, c.active, quoteAll([]string{c.title}))
+	}
+	for _, m := range p.members { // in their order: what is remembered names them by it
+		line("member", m.table, m.where, m.ownSection, m.teacher, m.tutor, m.student,
+			quoteAll([]string{m.user, m.course, m.section}))
+	}
+	for _, a := range p.admins {
+		line("admin", a.table, a.where, quoteAll([]string{a.user, a.split}))
+	}
 	a := p.assign
 	line("assignment", a.table, a.where, a.published, a.closed,
-		quoteAll([]string{a.title, a.description, a.teacher, a.due, a.closes}))
+		quoteAll([]string{a.title, a.description, a.course, a.teacher, a.due, a.closes}))
 	if p.given != nil {
 		line("assigned", p.given.table, quoteAll([]string{p.given.assignment, p.given.student}))
 	}
@@ -48,7 +58,7 @@ func (p *Profile) meaning() string {
 	line("submission", s.table, s.where, s.gone, s.submitted, s.tutorLookup, s.tutorColumn,
 		quoteAll([]string{s.assignment, s.student, s.tutor}), quoteAll(s.again))
 	if g := p.grade; g != nil {
-		line("grade", g.graded, quoteAll([]string{g.score, g.text}), quoteAll(g.again))
+		line("grade", g.graded, g.hidden, quoteAll([]string{g.score, g.text}), quoteAll(g.again))
 	}
 	return digest(b.String())
 }

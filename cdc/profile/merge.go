@@ -4,14 +4,15 @@ import "slices"
 
 // merge lays a file over the profile that it extends: every key that the file
 // gives replaces the base's value of that key, whole. Sections, lookups and the
-// tables of auth are merged key by key; conditions and lists are values.
+// tables of auth are merged key by key; conditions and lists are values, and so are
+// member and admin, also where they are one map.
 func merge(base, over *node) *node {
 	out := &node{at: over.at, kind: nodeMap, keys: slices.Clone(base.keys)}
 	for _, e := range over.keys {
 		switch e.key {
 		case "user":
 			mergeKey(out, e, func(b, o *node) *node { return mergeFlat(dropOtherName(b, o), o) })
-		case "assignment", "assigned", "submission", "grade":
+		case "course", "assignment", "assigned", "submission", "grade":
 			mergeKey(out, e, mergeFlat)
 		case "lookup", "auth":
 			mergeKey(out, e, mergeNested)

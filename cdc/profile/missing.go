@@ -91,6 +91,7 @@ func (p *Profile) rename(table, from, to string) string {
 	}
 	type part struct {
 		section string
+		entry   int
 		keys    []string
 	}
 	var parts []part
@@ -101,15 +102,28 @@ func (p *Profile) rename(table, from, to string) string {
 		key := len(u.path) - 1
 		line := u.path[key] + ": " + p.swap(u, from, to)
 		section := strings.Join(u.path[:key], ": {")
-		i := slices.IndexFunc(parts, func(p part) bool { return p.section == section })
+		if u.whole != nil && (p.file == "" || u.whole.at.file != p.file) { // of the base: replaced whole or not at all
+			if line = quoteLine(section + ": " + p.rewrite(u.whole, table, from, to)); !slices.Contains(lines, line) {
+				lines = append(lines, line)
+			}
+			continue
+		}
+		i := slices.IndexFunc(parts, func(p part) bool { return p.section == section && p.entry == u.entry })
 		if i < 0 {
-			parts, i = append(parts, part{section: section}), len(parts)
+			parts, i = append(parts, part{section: section, entry: u.entry}), len(parts)
 		}
 		if !slices.Contains(parts[i].keys, line) {
 			parts[i].keys = append(parts[i].keys, line)
 		}
 	}
 	for _, one := range parts {
+		if one.entry > 0 {
+			for i := range one.keys {
+				one.keys[i] = quoteLine(one.keys[i])
+			}
+			lines = append(lines, fmt.Sprintf("in entry %d of %s %s", one.entry, one.section, strings.Join(one.keys, " and ")))
+			continue
+		}
 		ends := strings.Repeat("}", strings.Count(one.section, "{")+1)
 		lines = append(lines, quoteLine(one.section+": {"+strings.Join(one.keys, ", ")+ends))
 	}
@@ -120,6 +134,30 @@ func (p *Profile) rename(table, from, to string) string {
 }
 
 func quoteLine(s string) string { return "`" + s + "`" }
+
+// rewrite writes a list of maps, or the one map in its place, with one column of a
+// table in place of another.
+func (p *Profile) rewrite(list *node, table, from, to string) string {
+	entries := list.items
+	if list.kind != nodeList {
+		entries = []*node{list}
+	}
+	out := make([]string, len(entries))
+	for i, n := range entries {
+		keys := make([]string, len(n.keys))
+		for j, e := range n.keys {
+			keys[j] = e.key + ": " + flow(e.value, func(s string) string { return s })
+			used := slices.IndexFunc(p.uses, func(u use) bool {
+				return u.whole == list && u.value == e.value && u.table == table && u.column == from
+			})
+			if used >= 0 {
+				keys[j] = e.key + ": " + p.swap(p.uses[used], from, to)
+			}
+		}
+		out[i] = "{" + strings.Join(keys, ", ") + "}"
+	}
+	return "[" + strings.Join(out, ", ") + "]"
+}
 
 // swap writes the value of a key with one column in place of another.
 func (p *Profile) swap(u use, from, to string) string {

@@ -26,6 +26,9 @@ type Profile struct {
 	times   times
 	lookups []lookupSpec // only those that a path uses
 	user    userSpec
+	course  *courseSpec
+	members []memberSpec
+	admins  []adminSpec
 	assign  assignmentSpec
 	given   *assignedSpec
 	submit  submissionSpec
@@ -49,10 +52,24 @@ type (
 		name, first, last, email, role string
 		roles                          map[string]cdc.Role // nil: the values are the roles' own names
 	}
+	courseSpec struct {
+		table, title string
+		active       condition
+	}
+	memberSpec struct {
+		table                                      string
+		where, ownSection, teacher, tutor, student condition
+		user, course, section                      string
+	}
+	adminSpec struct {
+		name               string // "admin 2", for errors
+		table, user, split string // split: what stands between the ids in user; "": it holds one
+		where              condition
+	}
 	assignmentSpec struct {
-		table                                    string
-		where, published, closed                 condition
-		title, description, teacher, due, closes string
+		table                                            string
+		where, published, closed                         condition
+		title, description, course, teacher, due, closes string
 	}
 	assignedSpec   struct{ table, assignment, student string }
 	submissionSpec struct {
@@ -63,7 +80,7 @@ type (
 		again                          []string
 	}
 	gradeSpec struct {
-		graded          condition
+		graded, hidden  condition
 		again           []string
 		score, text, at string
 	}
@@ -140,8 +157,8 @@ func (p *Profile) Hash() string { return p.hash }
 
 // Tables are the tables and columns to publish and to read in the snapshot, each
 // table once, in an order in which whatever explains a row comes before it:
-// lookups, people, assignments, who they are given to, submissions with their
-// grades. The tables of `auth` are never among them.
+// lookups, people, courses, members, admins, assignments, who they are given to,
+// submissions with their grades. The tables of `auth` are never among them.
 func (p *Profile) Tables() []cdc.TableSpec {
 	out := slices.Clone(p.tables)
 	for i := range out {
@@ -169,6 +186,23 @@ func (p *Profile) Session() (SessionTable, bool) {
 // Accounts is the table of the people, whose row also holds the password.
 func (p *Profile) Accounts() (schema, table string) { return p.schema, p.user.table }
 
+// HasRole says whether the people's table says what somebody's role is. Otherwise
+// it follows from their memberships, and UserRow.Read gives none.
+func (p *Profile) HasRole() bool { return p.user.role != "" }
+
+// HasCourses says whether assignments belong to courses.
+func (p *Profile) HasCourses() bool { return p.assign.course != "" }
+
+// HasAssigned says whether a table says who an assignment is given to. Otherwise it
+// is given to its whole course.
+func (p *Profile) HasAssigned() bool { return p.given != nil }
+
+// Members is how many entries `member` has: MemberRow.Index is below it.
+func (p *Profile) Members() int { return len(p.members) }
+
+// Admins is how many entries `admin` has: AdminRow.Index is below it.
+func (p *Profile) Admins() int { return len(p.admins) }
+
 // TutorPath says where the tutor of a student is found when it is no column of the
 // submission: in the row of lookup number `lookup` (LookupRow.Index) whose Key is
 // the student, the ID at `column` of its Values.
@@ -182,7 +216,17 @@ func (p *Profile) listTables() []cdc.TableSpec {
 	for _, l := range p.lookups {
 		order = append(order, l.table)
 	}
-	order = append(order, p.user.table, p.assign.table)
+	order = append(order, p.user.table)
+	if p.course != nil {
+		order = append(order, p.course.table)
+	}
+	for _, m := range p.members {
+		order = append(order, m.table)
+	}
+	for _, a := range p.admins {
+		order = append(order, a.table)
+	}
+	order = append(order, p.assign.table)
 	if p.given != nil {
 		order = append(order, p.given.table)
 	}

@@ -192,6 +192,53 @@ func TestTheHashChangesExactlyWhenTheMeaningDoes(t *testing.T) {
 		"the order of keys and values means nothing")
 }
 
+func TestTheHashHangsOnCoursesMembersAndAdmins(t *testing.T) {
+	src, err := os.ReadFile("testdata/campus.yaml")
+	require.NoError(t, err)
+	campus := string(src)
+	base := parse(t, campus)
+	submitted, graded := base.Marks()
+	seen := map[string]string{base.Hash(): "campus"}
+	for _, c := range [][2]string{
+		{"title: name,", "title: label,"},
+		{"{from: courses,", "{from: rooms,"},
+		{", active: {state: available}", ""},
+		{"course: course_id\n  published", "course: room_id\n  published"},
+		{"hidden: {posted_at: absent}", "hidden: {posted_at: present}"},
+		{"  hidden: {posted_at: absent}\n", ""},
+		{"from: enrolments", "from: people"},
+		{"where: {state: active}", "where: {state: [active, ended]}"},
+		{"    where: {state: active}\n", ""},
+		{"    user: person_id", "    user: owner_id"},
+		{"    course: course_id", "    course: room_id"},
+		{"section: section_id", "section: group_id"},
+		{"limited: true", "limited: false"},
+		{"    own_section_only: {limited: true}\n", ""},
+		{"    own_section_only: {limited: true}\n    teacher: {kind: teacher}\n    tutor: {kind: ta}\n",
+			"    own_section_only: {limited: true}\n    tutor: {kind: teacher}\n    teacher: {kind: ta}\n"},
+		{"    tutor: {kind: ta}\n", ""},
+		{"student: {kind: student}", "student: {kind: pupil}"},
+		{"    student: {kind: student}\n", "    student: {kind: student}\n  - {from: guests, user: u, course: c, student: {kind: student}}\n"},
+		{"  - from: enrolments", "  - {from: guests, user: u, course: c, student: {kind: student}}\n  - from: enrolments"},
+		{"{from: staff,", "{from: chiefs,"},
+		{"user: person_id, where", "user: owner_id, where"},
+		{", where: {superuser: true}", ""},
+		{"superuser: true}}", "superuser: true}, split: \",\"}"},
+		{"superuser: true}}", "superuser: true}, split: \";\"}"},
+		{"email: email, active: {active: true}}", "email: email, active: {active: true}, role: kind}"},
+	} {
+		require.Equal(t, 1, strings.Count(campus, c[0]), c[0])
+		p := parse(t, strings.Replace(campus, c[0], c[1], 1))
+		require.Empty(t, seen[p.Hash()], c[1])
+		seen[p.Hash()] = c[1]
+		s, g := p.Marks()
+		require.Equal(t, []string{submitted, graded}, []string{s, g}, "no mark hangs on it: %s", c[1])
+	}
+	one := "admin: {from: staff, user: person_id, where: {superuser: true}}"
+	list := "admin: [{user: person_id, where: {superuser: true}, from: staff}]"
+	require.Equal(t, base.Hash(), parse(t, strings.Replace(campus, one, list, 1)).Hash(), "one map is a list of one")
+}
+
 // Promise: Marks changes exactly when the marks of before cannot be compared with
 // new ones.
 func TestMarksChangesExactlyWhenOldMarksCannotBeCompared(t *testing.T) {

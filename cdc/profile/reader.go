@@ -3,6 +3,7 @@ package profile
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -17,12 +18,21 @@ type reader struct {
 // section is one table's part of the file: what its keys are read from.
 type section struct {
 	path  []string // "grade", or "lookup" and "profile"
+	entry int      // of a list of maps: 1 is the first; 0: it is no list
+	whole *node    // the list, which a file that extends another replaces whole; or nil
 	at    place
 	node  *node
 	table string // with the prefix
 }
 
-func (s section) name() string { return strings.Join(s.path, ".") }
+// name is "grade", "lookup.profile" or "member 2", which is its second entry.
+func (s section) name() string {
+	name := strings.Join(s.path, ".")
+	if s.entry > 0 {
+		name += " " + strconv.Itoa(s.entry)
+	}
+	return name
+}
 
 // use is one place in the file that names a column, for the list of columns to
 // publish and for the remedy when the column is not there.
@@ -30,9 +40,14 @@ type use struct {
 	table, column string
 	path          []string // section and key
 	value         *node    // of the key
+	entry         int      // as in section
+	whole         *node    // as in section
 }
 
-func (u use) name() string { return strings.Join(u.path, ".") }
+func (u use) name() string {
+	key := len(u.path) - 1
+	return section{path: u.path[:key], entry: u.entry}.name() + "." + u.path[key]
+}
 
 // keys reports the keys of a map that nobody knows, and those that a later version
 // will know.
@@ -55,12 +70,40 @@ func (r *reader) keys(n *node, name, now, later string) {
 // section opens a section and reads its `from`. It answers false when there is
 // nothing to read.
 func (r *reader) section(parent *node, path []string, now, later string) (section, bool) {
-	s := section{path: path}
 	e := parent.entry(path[len(path)-1])
 	if e == nil {
-		return s, false
+		return section{path: path}, false
 	}
-	s.at, s.node = e.at, e.value
+	return r.open(section{path: path, at: e.at, node: e.value}, now, later)
+}
+
+// entries opens the entries of a section that is a list of maps. One map is a list
+// of one.
+func (r *reader) entries(name, now string) []section {
+	e := r.root.entry(name)
+	switch {
+	case e == nil:
+		return nil
+	case e.value.kind != nodeList:
+		if s, ok := r.open(section{path: []string{name}, whole: e.value, at: e.at, node: e.value}, now, ""); ok {
+			return []section{s}
+		}
+		return nil
+	case len(e.value.items) == 0:
+		r.add(e.value.at, "an empty list", "at least one map with the keys of "+name)
+	}
+	var out []section
+	for i, item := range e.value.items {
+		s := section{path: []string{name}, entry: i + 1, whole: e.value, at: item.at, node: item}
+		if s, ok := r.open(s, now, ""); ok {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// open reads what all sections have.
+func (r *reader) open(s section, now, later string) (section, bool) {
 	if s.node.kind != nodeMap {
 		r.add(s.node.at, s.node.String(), "the keys of "+s.name()+": "+strings.Join(strings.Fields(now), ", "))
 		return s, false
@@ -119,7 +162,7 @@ func (r *reader) columnOf(s section, key string, n, value *node) string {
 	case !r.isColumn(n, "a path here", s.table):
 		return ""
 	}
-	r.use(s.table, n.text, append(slices.Clone(s.path), key), value)
+	r.useOf(s, key, n.text, value)
 	return n.text
 }
 
@@ -169,6 +212,14 @@ func (r *reader) columns(s section, key string) []string {
 
 func (r *reader) use(table, column string, path []string, value *node) {
 	r.p.uses = append(r.p.uses, use{table: table, column: column, path: path, value: value})
+}
+
+// useOf is use for a column of a section's own table.
+func (r *reader) useOf(s section, key, column string, value *node) {
+	r.p.uses = append(r.p.uses, use{
+		table: s.table, column: column, path: append(slices.Clone(s.path), key), value: value,
+		entry: s.entry, whole: s.whole,
+	})
 }
 
 // lookups reads the entries of `lookup:`, so that paths can name them.

@@ -51,8 +51,8 @@ type UserRow struct {
 	roles                    map[string]cdc.Role
 }
 
-// Read reads a person, given what was known of them before. It answers false when
-// the row is nobody of ours.
+// Read reads a person, given what was known of them before. Their role is NoRole
+// where it follows from memberships. It answers false when the row is nobody of ours.
 func (u *UserRow) Read(row []cdc.Value, was cdc.Person) (cdc.Person, bool) {
 	if !u.where.eval(row).or(!was.ID.IsZero()) {
 		return cdc.Person{}, false
@@ -68,6 +68,9 @@ func (u *UserRow) Read(row []cdc.Value, was cdc.Person) (cdc.Person, bool) {
 }
 
 func (u *UserRow) readRole(row []cdc.Value, was cdc.Role) cdc.Role {
+	if !u.role.named() {
+		return cdc.NoRole
+	}
 	v := row[u.role.index]
 	switch v.Kind {
 	case cdc.Unchanged:
@@ -87,7 +90,8 @@ func (u *UserRow) readRole(row []cdc.Value, was cdc.Role) cdc.Role {
 type AssignmentFields struct {
 	Title       string
 	Description string // its first 200 characters
-	Teacher     cdc.ID
+	Course      cdc.ID
+	Teacher     cdc.ID // the direct owner
 	Published   bool
 	Closed      bool
 	Due         time.Time // in UTC, to the microsecond; zero: none
@@ -99,10 +103,10 @@ const descriptionLength = 200
 
 // AssignmentRow reads the rows of assignments.
 type AssignmentRow struct {
-	where, published, closed                 clauses
-	hasClosed                                bool
-	title, description, teacher, due, closes column
-	times                                    times
+	where, published, closed                         clauses
+	hasClosed                                        bool
+	title, description, course, teacher, due, closes column
+	times                                            times
 }
 
 // Read reads an assignment, given what was known of it before (the zero value:
@@ -114,6 +118,7 @@ func (a *AssignmentRow) Read(row []cdc.Value, was AssignmentFields) (AssignmentF
 	return AssignmentFields{
 		Title:       a.title.text(row, was.Title),
 		Description: a.description.cut(row, was.Description, descriptionLength),
+		Course:      a.course.idOr(row, was.Course),
 		Teacher:     a.teacher.idOr(row, was.Teacher),
 		Published:   a.published.eval(row).or(was.Published),
 		Closed:      a.hasClosed && a.closed.eval(row).or(was.Closed),
@@ -165,11 +170,16 @@ func (s *SubmissionRow) Read(row []cdc.Value, was SubmissionFields) (SubmissionF
 // GradeRow reads the grade in a submission's row.
 type GradeRow struct {
 	graded      marker
+	hidden      clauses
 	score, text column
 }
 
 // Read computes the mark of the grade, given what it was before.
 func (g *GradeRow) Read(row []cdc.Value, was Mark) Mark { return g.graded.read(row, was) }
+
+// Hidden reports whether the student must not see the grade yet, given what it was
+// before. Where the profile does not say, they may.
+func (g *GradeRow) Hidden(row []cdc.Value, was bool) bool { return g.hidden.eval(row).or(was) }
 
 // AppendScore writes the grade as JSON: the score, as a number where its column's
 // type is one and JSON can say it (78.50000 stays 78.50000; NaN becomes a string),

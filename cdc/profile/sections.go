@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -10,8 +11,8 @@ import (
 
 // read reads everything, in the order of profiles' top-level keys.
 func (r *reader) read() {
-	r.keys(r.root, "", "profile extends schema prefix times lookup user assignment assigned submission grade auth",
-		"keep course member admin")
+	r.keys(r.root, "", "profile extends schema prefix times lookup user course assignment assigned submission grade member admin auth",
+		"keep")
 	p := r.p
 	if p.name = r.top("profile", "a name for the profile"); p.name == "" && r.root.get("profile") == nil && !r.lost {
 		r.add(r.root.at, "the profile has no name", "a line such as profile: our-school")
@@ -23,6 +24,9 @@ func (r *reader) read() {
 	r.times()
 	lookups := r.lookups()
 	r.user()
+	r.course()
+	r.members()
+	r.admins()
 	r.assignment()
 	r.assigned()
 	r.submission(lookups)
@@ -72,8 +76,16 @@ func (r *reader) user() {
 		table: s.table,
 		where: r.condition(s, "where"), active: r.condition(s, "active"),
 		name: r.column(s, "name"), first: r.column(s, "first"), last: r.column(s, "last"),
-		email: r.column(s, "email"), role: r.needColumn(s, "role"),
+		email: r.column(s, "email"), role: r.column(s, "role"),
 		roles: r.roles(s),
+	}
+	role := s.node.get("role") != nil
+	switch {
+	case !role && r.root.get("member") == nil && !r.lost:
+		r.hint(s.at, `"user" has no key "role", which it needs`, "",
+			"where no column says it, a section member says who is a teacher, a tutor, a student")
+	case !role && u.roles != nil:
+		r.add(s.node.get("roles").at, "roles without a column to read them from", "the key role")
 	}
 	hasName, hasFirst, hasLast := s.node.get("name") != nil, s.node.get("first") != nil, s.node.get("last") != nil
 	switch {
@@ -113,16 +125,75 @@ func (r *reader) roles(s section) map[string]cdc.Role {
 	return out
 }
 
-func (r *reader) assignment() {
-	s, ok := r.required("assignment", "from where title description teacher published closed due closes", "course")
+func (r *reader) course() {
+	s, ok := r.section(r.root, []string{"course"}, "from title active", "")
 	if !ok {
 		return
+	}
+	if s.node.get("title") == nil && s.node.get("active") == nil {
+		r.add(s.at, quote("course")+" reads nothing of its rows", "the key title, or active, or both")
+	}
+	r.p.course = &courseSpec{table: s.table, title: r.column(s, "title"), active: r.condition(s, "active")}
+}
+
+func (r *reader) members() {
+	for _, s := range r.entries("member", "from where user course section own_section_only teacher tutor student") {
+		m := memberSpec{
+			table: s.table, where: r.condition(s, "where"),
+			user: r.needColumn(s, "user"), course: r.needColumn(s, "course"), section: r.column(s, "section"),
+			ownSection: r.condition(s, "own_section_only"),
+			teacher:    r.condition(s, "teacher"), tutor: r.condition(s, "tutor"), student: r.condition(s, "student"),
+		}
+		if only := s.node.get("own_section_only"); only != nil && s.node.get("section") == nil {
+			r.add(only.at, "own_section_only without a section", "the key section")
+		}
+		if s.node.get("teacher") == nil && s.node.get("tutor") == nil && s.node.get("student") == nil {
+			r.add(s.at, quote(s.name())+" has none of teacher, tutor and student", "at least one, such as teacher: {kind: teacher}")
+		}
+		r.p.members = append(r.p.members, m)
+	}
+}
+
+func (r *reader) admins() {
+	for _, s := range r.entries("admin", "from where user split") {
+		r.p.admins = append(r.p.admins, adminSpec{
+			name: s.name(), table: s.table, where: r.condition(s, "where"),
+			user: r.needColumn(s, "user"), split: r.separator(s),
+		})
+	}
+}
+
+// separator reads what stands between the ids of one value; it may be a space.
+func (r *reader) separator(s section) string {
+	n := s.node.get("split")
+	switch {
+	case n == nil:
+		return ""
+	case !n.isScalar(), n.text == "":
+		r.add(n.at, n.String(), `what stands between two ids, such as ","`)
+	}
+	return n.text
+}
+
+func (r *reader) assignment() {
+	s, ok := r.required("assignment", "from where title description course teacher published closed due closes", "")
+	if !ok {
+		return
+	}
+	teacher, course := s.node.get("teacher") != nil, s.node.get("course") != nil
+	if !teacher && !course && !r.lost {
+		r.add(s.at, `"assignment" says of nobody that it is theirs`, "the key teacher, or course, or both")
+	}
+	for _, name := range []string{"course", "member"} {
+		if e := r.root.entry(name); e != nil && !course && !r.lost {
+			r.add(e.at, quote(name)+" while assignments belong to no course", "the key course in assignment")
+		}
 	}
 	r.p.assign = assignmentSpec{
 		table: s.table,
 		where: r.condition(s, "where"), published: r.condition(s, "published"), closed: r.condition(s, "closed"),
-		title: r.column(s, "title"), description: r.column(s, "description"),
-		teacher: r.needColumn(s, "teacher"), due: r.column(s, "due"), closes: r.column(s, "closes"),
+		title: r.column(s, "title"), description: r.column(s, "description"), course: r.column(s, "course"),
+		teacher: r.column(s, "teacher"), due: r.column(s, "due"), closes: r.column(s, "closes"),
 	}
 }
 
@@ -152,6 +223,10 @@ func (r *reader) submission(lookups map[string]lookupSpec) {
 		sub.tutorLookup, sub.tutorColumn = r.path(s, "tutor", sub.student, lookups)
 	} else {
 		sub.tutor = r.column(s, "tutor")
+		if sub.tutor != "" && r.root.get("user").get("role") == nil && !r.lost {
+			r.add(n.at, quote(sub.tutor)+" as the tutor while nothing says who is one",
+				"the key role in user, or a path such as "+cmp.Or(sub.student, "student_id")+" -> lookup.column")
+		}
 	}
 	r.need(s, "submitted")
 	sub.submitted = r.condition(s, "submitted")
@@ -161,15 +236,15 @@ func (r *reader) submission(lookups map[string]lookupSpec) {
 }
 
 func (r *reader) grade() {
-	s, ok := r.section(r.root, []string{"grade"}, "graded again score text at",
-		"from assignment student submission auto hidden")
+	s, ok := r.section(r.root, []string{"grade"}, "graded again score text at hidden",
+		"from assignment student submission auto")
 	if !ok {
 		return
 	}
 	s.table = r.p.submit.table
 	r.need(s, "graded")
 	r.p.grade = &gradeSpec{
-		graded: r.condition(s, "graded"), again: r.columns(s, "again"),
+		graded: r.condition(s, "graded"), hidden: r.condition(s, "hidden"), again: r.columns(s, "again"),
 		score: r.column(s, "score"), text: r.column(s, "text"), at: r.column(s, "at"),
 	}
 }
