@@ -3,6 +3,7 @@ package cdc
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"strings"
 	"unicode/utf8"
 )
@@ -29,6 +30,18 @@ func (m Message) Audience() Audience {
 	}
 	return Audience{People: []ID{m.User}}
 }
+
+// Why a message is not published although it is a good one.
+var (
+	// ErrNoPerson: there is nobody with the key. Another try may be of use once the
+	// person's row has been committed and read.
+	ErrNoPerson = errors.New("there is no person with this key; fix: name one that the LMS has, whose row has been committed")
+	// ErrKeyReused: what was published under the idempotency key is another message.
+	ErrKeyReused = errors.New("this idempotency key belongs to another message; fix: give every message a key of its own")
+	// ErrNotYet: the gateway does not know the LMS yet, or is busy with something large.
+	// Try again.
+	ErrNotYet = errors.New("nothing can be published at the moment; fix: try again, with the same idempotency key")
+)
 
 // MessageError says what is wrong with a text that should be a message. It holds
 // nothing of the text, so that it can be logged.

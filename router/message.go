@@ -10,7 +10,7 @@ import (
 // Message is what sockets receive: one JSON object, encoded once and shared by
 // all receivers. It never changes.
 type Message struct {
-	Type     string       // the protocol's `type`
+	Type     string       // the protocol's `type`; custom for what somebody published
 	Position cdc.Position // a client that has it has everything of its own up to here
 	Time     time.Time    // commit time
 	Body     []byte

@@ -66,6 +66,7 @@ type Router struct {
 	open   int
 	wakes  []wake          // of the batch under way
 	bulk   []*Subscription // with a gap to be said at the end of the batch
+	done   uint64          // transactions that are over: a batch without More ends one
 
 	published, delivered, slow, revoked, replayed, resumed, reset atomic.Uint64
 	gaps                                                          [3]atomic.Uint64
@@ -142,6 +143,7 @@ func (r *Router) Publish(b Batch) {
 		}
 		clear(r.bulk)
 		r.bulk = r.bulk[:0]
+		r.done++
 	}
 	if n := len(b.Events); n > 0 {
 		// A cursor short of the events would hide them from who joins now.
@@ -191,9 +193,10 @@ func (r *Router) push(s *Subscription, m *Message) {
 	if s.err != nil || !s.live || !m.Position.After(s.last) {
 		return
 	}
-	if m.Position.LSN != s.bulk.lsn {
+	// Custom messages of one after the other may stand behind the same transaction.
+	if m.Position.LSN != s.bulk.lsn || r.done != s.bulk.done {
 		r.closeBulk(s)
-		s.bulk = bulk{lsn: m.Position.LSN}
+		s.bulk = bulk{lsn: m.Position.LSN, done: r.done}
 	}
 	before := s.last
 	s.last = m.Position

@@ -192,6 +192,15 @@ func TestABulkOfSeveralTransactionsInOneBatchIsSaidInItsPlace(t *testing.T) {
 	require.Equal(t, []string{"0/2.1", "gap bulk 0/2.1-0/2.2 1", "0/3.1"}, drain(t, sub))
 }
 
+func TestMessagesOneByOneBehindTheSameTransactionAreNoBulk(t *testing.T) {
+	s := newSchool(router.Config{BulkLimit: 2})
+	sub := s.join(t, teacher(1), nil)
+	for i := range 7 {
+		s.commit(event(pos(2, i+1), false, 1))
+	}
+	require.Equal(t, []string{"0/2.1", "0/2.2", "0/2.3", "0/2.4", "0/2.5", "0/2.6", "0/2.7"}, drain(t, sub))
+}
+
 func TestACursorShortOfTheEventsHidesNothingFromWhoJoinsThen(t *testing.T) {
 	s := newSchool(router.Config{})
 	e := event(pos(2, 1), false, 1)

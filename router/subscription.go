@@ -36,6 +36,7 @@ type Subscription struct {
 // bulk counts the events of the transaction under way.
 type bulk struct {
 	lsn    cdc.LSN
+	done   uint64 // Router.done, when it began
 	pushed int
 	held   int          // not pushed, and not said yet
 	from   cdc.Position // the last that was pushed

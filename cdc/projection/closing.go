@@ -43,7 +43,7 @@ func (p *Projection) close(ids []cdc.ID) error {
 		}
 		r.now.expired = true
 	}
-	w := f.begin(p.Cursor().LSN)
+	w := f.begin(p.cursor().LSN)
 	w.byClock = true
 	if err := f.settle(w); err != nil {
 		return err
@@ -59,7 +59,7 @@ func (p *Projection) close(ids []cdc.ID) error {
 	p.told = w.newest()
 	p.reveal()
 	p.count(w)
-	p.publish(Result{Cursor: p.Cursor(), Events: w.events})
+	p.publish(Result{Cursor: p.cursor(), Events: w.events})
 	return nil
 }
 

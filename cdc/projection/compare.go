@@ -31,7 +31,7 @@ type comparison struct {
 
 // compare takes a snapshot in place of a filled shadow.
 func (p *Projection) compare(ctx context.Context, snap *cdc.Snapshot) (uint64, error) {
-	if last := p.Cursor(); snap.At < last.LSN {
+	if last := p.cursor(); snap.At < last.LSN {
 		return 0, fmt.Errorf("the snapshot's position %v lies before %v; this is a mistake in schoolbell: please report it", snap.At, last)
 	}
 	next := newProjection(p.shadow.next(), p.profile, nil, p.cfg)
@@ -237,7 +237,7 @@ func (c *comparison) finish(snap *cdc.Snapshot, w *eventWriter) (uint64, error) 
 	p.become(next)
 	p.told = w.newest()
 	p.count(w)
-	if err := p.publishStored(Result{Cursor: p.Cursor(), People: people}, w); err != nil {
+	if err := p.publishStored(Result{Cursor: p.cursor(), People: people}, w); err != nil {
 		return 0, err
 	}
 	return uint64(w.last - w.first), before.remove()

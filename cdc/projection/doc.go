@@ -26,8 +26,8 @@
 //     closing.go.
 //
 // Reset, Apply, Advance, Sync, Claim and Moved are called by one goroutine, the one that
-// reads the log. Person, Counts, WasAdmin and Stats may be called by any. The package
-// starts no goroutines.
+// reads the log. Any may publish, which waits for its turn (turn.go), or ask: Person,
+// Counts, WasAdmin and Stats wait for nobody. The package starts no goroutines.
 //
 // # The shadow's rows
 //
@@ -47,6 +47,7 @@
 //	w person              when the person began and ceased to be an admin
 //	+ …                   the rows of a large transaction on their way; see aside.go
 //	k kind order          what a comparison with a snapshot has yet to tell
+//	# …                   keys of idempotency of messages; see keys.go
 //
 // While a new snapshot is read, the next generation of all this grows beside it, under
 // letters of another case; see generation.go.

@@ -19,3 +19,12 @@ func (p *Projection) ApplyUntilSettled(tx *cdc.Tx) error {
 
 // RowsInMemory is how many touched rows are not aside.
 func (p *Projection) RowsInMemory() int { return len(p.fold.threads.rows) + len(p.fold.given.rows) }
+
+// KeepKeys makes so many keys as many as may be remembered.
+func (p *Projection) KeepKeys(n int64) { p.keys.n.Add(mostKeys - n) }
+
+// HoldTurn keeps everybody else waiting until it is released.
+func (p *Projection) HoldTurn() (release func()) {
+	p.turn.wait()
+	return p.turn.end
+}

@@ -21,7 +21,8 @@ type Projection struct {
 	shadow  generation // of the shadow, in the store
 	profile *profile.Profile
 
-	// Owned by the goroutine that calls Reset, Apply, Advance and Sync.
+	turn turn // guards everything up to mu
+
 	bindings   map[uint32]*profile.Binding // by table oid; rebound when the *cdc.Table changes
 	fold       fold                        // the transaction at hand, its maps reused
 	checkpoint shadow.Checkpoint
@@ -35,8 +36,11 @@ type Projection struct {
 	closing    time.Time    // when the next assignment closes by itself; zero: none does
 	unsure     bool         // closing has to be found anew
 
-	// mu guards what follows. The applying goroutine alone writes, and only to make
-	// a stored transaction visible; it may read without the lock.
+	outbox outbox // has a lock of its own
+	keys   keys   // the same
+
+	// mu guards what follows. Whoever has the turn alone writes, and only to make a
+	// stored transaction visible; they may read without the lock.
 	mu          sync.RWMutex
 	people      map[cdc.ID]cdc.Person
 	assignments map[cdc.ID]heading
@@ -100,6 +104,10 @@ func Open(store *shadow.Store, p *profile.Profile, publish func(Result), cfg Con
 	at, _ := store.Checkpoint()
 	pr := newProjection(generation{store, at.Generation}, p, publish, cfg)
 	pr.checkpoint, pr.told = at, store.Newest()
+	pr.keys.store = store
+	if err := pr.keys.load(); err != nil {
+		return nil, err
+	}
 	if !at.Complete {
 		return pr, nil
 	}
@@ -121,7 +129,7 @@ func Open(store *shadow.Store, p *profile.Profile, publish func(Result), cfg Con
 
 func newProjection(g generation, p *profile.Profile, publish func(Result), cfg Config) *Projection {
 	pr := &Projection{
-		cfg: cfg, store: g.store, shadow: g, profile: p, publish: publish,
+		cfg: cfg, store: g.store, shadow: g, profile: p, publish: publish, turn: newTurn(),
 		batch: g.NewBatch(), group: newGroup(), bindings: map[uint32]*profile.Binding{}, unsure: true,
 	}
 	pr.clear()
@@ -135,6 +143,12 @@ func (p *Projection) Stale() string { return p.stale }
 
 // Cursor is the position that everything that was told or applied lies at or before.
 func (p *Projection) Cursor() cdc.Position {
+	p.turn.wait()
+	defer p.turn.end()
+	return p.cursor()
+}
+
+func (p *Projection) cursor() cdc.Position {
 	if at := (cdc.Position{LSN: p.checkpoint.Applied}); at.After(p.told) {
 		return at
 	}
@@ -151,13 +165,21 @@ func (p *Projection) clear() {
 }
 
 // Checkpoint is how far the projection has come, whether or not that is durable.
-func (p *Projection) Checkpoint() shadow.Checkpoint { return p.checkpoint }
+func (p *Projection) Checkpoint() shadow.Checkpoint {
+	p.turn.wait()
+	defer p.turn.end()
+	return p.checkpoint
+}
 
 // Apply folds one transaction. What it meant is given to publish when it is
 // stored: at once, or together with the transactions that have already arrived
 // behind it. After an error nothing of the transaction has happened, and it may be
 // applied again.
-func (p *Projection) Apply(_ context.Context, tx *cdc.Tx) error {
+func (p *Projection) Apply(ctx context.Context, tx *cdc.Tx) error {
+	if err := p.turn.take(ctx); err != nil {
+		return err
+	}
+	defer p.turn.end()
 	if err := p.applyTx(tx); err != nil {
 		return fmt.Errorf("transaction at %v: %w", tx.Commit, err)
 	}
@@ -234,6 +256,8 @@ func (p *Projection) after(tx *cdc.Tx) shadow.Checkpoint {
 // what the clock of the log closes. It answers when that has to be looked at next. What
 // goes wrong, the next Sync says.
 func (p *Projection) Advance(at cdc.LSN, clock time.Time) (wake time.Time) {
+	p.turn.wait()
+	defer p.turn.end()
 	p.failure = errors.Join(p.failure, p.flush())
 	if at > p.checkpoint.Applied {
 		p.checkpoint.Applied, p.dirty = at, true
@@ -245,7 +269,15 @@ func (p *Projection) Advance(at cdc.LSN, clock time.Time) (wake time.Time) {
 }
 
 // Sync makes everything that was applied durable and answers up to where.
-func (p *Projection) Sync(context.Context) (cdc.LSN, error) {
+func (p *Projection) Sync(ctx context.Context) (cdc.LSN, error) {
+	if err := p.turn.take(ctx); err != nil {
+		return 0, err
+	}
+	defer p.turn.end()
+	return p.sync()
+}
+
+func (p *Projection) sync() (cdc.LSN, error) {
 	if err := p.failure; err != nil {
 		p.failure = nil
 		return 0, err

@@ -26,12 +26,14 @@ func meaning(p *profile.Profile) string {
 // Claim makes durable that a snapshot was begun, before there is one: the slot that
 // is about to be made is ours.
 func (p *Projection) Claim(began time.Time) error {
+	p.turn.wait()
+	defer p.turn.end()
 	p.checkpoint.Begun = append(slices.Clip(lastOf(p.checkpoint.Begun)), began)
 	p.dirty = true
 	if !p.checkpoint.Complete {
 		p.checkpoint = shadow.Checkpoint{Profile: meaning(p.profile), Begun: p.checkpoint.Begun}
 	}
-	_, err := p.Sync(context.Background())
+	_, err := p.sync()
 	return err
 }
 
@@ -41,8 +43,10 @@ func lastOf(begun []time.Time) []time.Time { return begun[max(0, len(begun)-99):
 // Moved makes durable that positions are now of this source: the same server's, on
 // another timeline.
 func (p *Projection) Moved(source cdc.Source) error {
+	p.turn.wait()
+	defer p.turn.end()
 	p.checkpoint.Source, p.dirty = source, true
-	_, err := p.Sync(context.Background())
+	_, err := p.sync()
 	return err
 }
 
@@ -54,6 +58,10 @@ func (p *Projection) Moved(source cdc.Source) error {
 // filled one is compared with the snapshot: what differs happened while nobody told
 // us, and is told now, as its net effect.
 func (p *Projection) Reset(ctx context.Context, snap *cdc.Snapshot) (events uint64, err error) {
+	if err := p.turn.take(ctx); err != nil {
+		return 0, err
+	}
+	defer p.turn.end()
 	if err := p.flush(); err != nil {
 		return 0, err
 	}
@@ -83,7 +91,7 @@ func (p *Projection) first(ctx context.Context, snap *cdc.Snapshot) error {
 	if err := p.commit(p.newBatch(), at, nil); err != nil {
 		return fmt.Errorf("snapshot: %w", err)
 	}
-	_, err = p.Sync(ctx)
+	_, err = p.sync()
 	return err
 }
 
