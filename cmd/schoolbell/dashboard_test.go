@@ -50,6 +50,7 @@ type dashboard struct {
 	person int64
 	token  string
 	asks   time.Duration // it pings so often, and gives up a connection that is silent; 0: it trusts the server
+	shy    time.Duration // it waits so long after a refusal; 0: as after anything else
 
 	mu       sync.Mutex // guards what follows
 	changed  chan struct{}
@@ -60,7 +61,16 @@ type dashboard struct {
 	welcomes int
 	refused  string   // code of the last refusal, "" while connected
 	told     []string // codes of refusals and of goodbyes, all
-	fault    error    // what the protocol does not allow
+	stays    []stay
+	fault    error // what the protocol does not allow
+}
+
+// stay is one connection that was welcomed.
+type stay struct {
+	began  cdc.Position // the cursor of its welcome
+	counts counts       // of its welcome
+	last   cdc.Position // the newest event; zero: there was none
+	ended  websocket.StatusCode
 }
 
 func newDashboard(base string, person int64, token string) *dashboard {
@@ -77,14 +87,18 @@ func forDashboards() []string {
 func (d *dashboard) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		err := d.connect(ctx)
+		wait := 20 * time.Millisecond
 		d.update(func() {
+			if d.refused != "" {
+				wait = max(wait, d.shy)
+			}
 			if f, ok := errors.AsType[faultError](err); ok && d.fault == nil {
 				d.fault = f
 			}
 		})
 		select {
 		case <-ctx.Done():
-		case <-time.After(20 * time.Millisecond):
+		case <-time.After(wait):
 		}
 	}
 }
@@ -96,7 +110,7 @@ func fault(format string, args ...any) error { return faultError{fmt.Errorf(form
 
 func (d *dashboard) connect(ctx context.Context) error {
 	d.mu.Lock()
-	since := d.position
+	since, before := d.position, len(d.stays)
 	d.mu.Unlock()
 	address := d.base + "/ws/dashboard/"
 	if !since.IsZero() {
@@ -124,6 +138,11 @@ func (d *dashboard) connect(ctx context.Context) error {
 		_, data, err := conn.Read(reading)
 		cancel()
 		if err != nil {
+			d.update(func() {
+				if n := len(d.stays); n > before {
+					d.stays[n-1].ended = websocket.CloseStatus(err)
+				}
+			})
 			return err
 		}
 		if err := d.receive(ctx, conn, data, !since.IsZero()); err != nil {
@@ -175,6 +194,7 @@ func (d *dashboard) receive(ctx context.Context, conn *websocket.Conn, data []by
 		Reason  string
 		From    string
 		To      string
+		Metrics json.RawMessage
 	}
 	if err := json.Unmarshal(data, &m); err != nil {
 		return fault("person %d: no JSON: %s", d.person, data)
@@ -184,11 +204,17 @@ func (d *dashboard) receive(ctx context.Context, conn *websocket.Conn, data []by
 		if resuming && !m.Resumed {
 			return fault("person %d: not resumed: %s", d.person, data)
 		}
+		var now stay
+		if err := json.Unmarshal(m.Metrics, &now.counts); err != nil {
+			return faultError{err}
+		}
+		now.began, _ = cdc.ParsePosition(m.Cursor)
 		d.update(func() {
 			d.refused = ""
 			d.welcomes++
+			d.stays = append(d.stays, now)
 			if !resuming {
-				d.position, _ = cdc.ParsePosition(m.Cursor)
+				d.position = now.began
 			}
 		})
 	case "metrics":
@@ -254,6 +280,7 @@ func (d *dashboard) add(data []byte) error {
 		}
 		d.position = at
 		d.events = append(d.events, r)
+		d.stays[len(d.stays)-1].last = at
 	})
 	return err
 }

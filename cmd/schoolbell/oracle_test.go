@@ -136,12 +136,7 @@ func (o *oracle) committed(t *testing.T, xid string) {
 	require.NoError(t, o.conn.QueryRow(t.Context(), `SELECT pg_xact_commit_timestamp($1::text::xid)`, xid).Scan(&c.at))
 	rows, err := o.conn.Query(t.Context(), oracleEvents)
 	require.NoError(t, err)
-	c.events, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (e expected, err error) {
-		var fields map[string]any
-		err = row.Scan(&e.stage, &fields, &e.people)
-		e.fields = canonical(fields)
-		return e, err
-	})
+	c.events, err = pgx.CollectRows(rows, scanExpected)
 	require.NoError(t, err)
 	if len(c.events) > 0 {
 		o.commits = append(o.commits, c)
@@ -149,15 +144,29 @@ func (o *oracle) committed(t *testing.T, xid string) {
 	o.copyTables(t)
 }
 
+// scanExpected reads a row of oracleEvents.
+func scanExpected(row pgx.CollectableRow) (e expected, err error) {
+	var fields map[string]any
+	err = row.Scan(&e.stage, &fields, &e.people)
+	e.fields = canonical(fields)
+	return e, err
+}
+
 // counts answers the counts by definition, of everybody who may connect.
 func (o *oracle) counts(t *testing.T) map[int64]counts {
 	t.Helper()
 	rows, err := o.conn.Query(t.Context(), oracleCounts)
 	require.NoError(t, err)
+	return countsOf(t, rows)
+}
+
+// countsOf reads people and their counts.
+func countsOf(t *testing.T, rows pgx.Rows) map[int64]counts {
+	t.Helper()
 	all := map[int64]counts{}
 	var id int64
 	var c counts
-	_, err = pgx.ForEachRow(rows, []any{&id, &c.Pending, &c.Ungraded, &c.Active, &c.Total}, func() error {
+	_, err := pgx.ForEachRow(rows, []any{&id, &c.Pending, &c.Ungraded, &c.Active, &c.Total}, func() error {
 		all[id] = c
 		return nil
 	})

@@ -137,14 +137,20 @@ func TestACredentialThatTheLMSTookBackClosesTheSocket(t *testing.T) {
 // session is /api/session.
 func (s *site) session(header http.Header) (status int, body string) {
 	s.t.Helper()
-	r, err := http.NewRequestWithContext(s.t.Context(), "GET", s.base()+"/api/session", nil)
-	require.NoError(s.t, err)
+	return sessionOf(s.t, s.base(), header)
+}
+
+// sessionOf is the /api/session of a gateway.
+func sessionOf(t *testing.T, base string, header http.Header) (status int, body string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), "GET", base+"/api/session", nil)
+	require.NoError(t, err)
 	r.Header = header
 	resp, err := freshClient().Do(r)
-	require.NoError(s.t, err)
+	require.NoError(t, err)
 	defer resp.Body.Close()
 	var text json.RawMessage
-	require.NoError(s.t, json.NewDecoder(resp.Body).Decode(&text))
+	require.NoError(t, json.NewDecoder(resp.Body).Decode(&text))
 	return resp.StatusCode, string(text)
 }
 
