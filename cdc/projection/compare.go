@@ -277,7 +277,7 @@ func (c *comparison) rights(at cdc.LSN) []cdc.Person {
 // become takes the place of the shadow, in memory.
 func (p *Projection) become(next *Projection) {
 	p.mu.Lock()
-	p.people, p.assignments, p.lookups = next.people, next.assignments, next.lookups
+	p.people, p.emails, p.assignments, p.lookups = next.people, next.emails, next.assignments, next.lookups
 	p.counts, p.admins = next.counts, next.admins
 	p.mu.Unlock()
 	p.shadow, p.batch, p.bindings = next.shadow, next.batch, next.bindings

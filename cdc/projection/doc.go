@@ -27,7 +27,7 @@
 //
 // Reset, Apply, Advance, Sync, Claim and Moved are called by one goroutine, the one that
 // reads the log. Any may publish, which waits for its turn (turn.go), or ask: Person,
-// Counts, WasAdmin and Stats wait for nobody. The package starts no goroutines.
+// Counts, ByEmail, WasAdmin and Stats wait for nobody. The package starts no goroutines.
 //
 // # The shadow's rows
 //

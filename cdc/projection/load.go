@@ -23,8 +23,10 @@ func (p *Projection) load() error {
 		letter byte
 		keep   func(key, value []byte) error
 	}{
-		{"people", keyPerson, byID(func(id cdc.ID, value []byte) (err error) {
-			p.people[id], err = readPerson(id, value)
+		{"people", keyPerson, byID(func(id cdc.ID, value []byte) error {
+			person, err := readPerson(id, value)
+			p.people[id] = person
+			p.emails.replace(id, "", person.Email)
 			return err
 		})},
 		{"assignments", keyAssignment, byID(func(id cdc.ID, value []byte) error {

@@ -43,6 +43,7 @@ type Projection struct {
 	// stored transaction visible; they may read without the lock.
 	mu          sync.RWMutex
 	people      map[cdc.ID]cdc.Person
+	emails      emails // of people, if Config.Emails
 	assignments map[cdc.ID]heading
 	lookups     []lookup
 	counts      map[scope]cdc.Counts
@@ -95,6 +96,9 @@ type Config struct {
 	// Rows is how many rows that a transaction touched are kept in memory before they
 	// go aside (16,384, which takes about 10 MB).
 	Rows int
+
+	// Emails has ByEmail find people, which takes about 100 bytes of memory for each.
+	Emails bool
 }
 
 // Open loads the projection that the store holds. What transactions meant will be
@@ -158,6 +162,9 @@ func (p *Projection) cursor() cdc.Position {
 // clear forgets everything in memory.
 func (p *Projection) clear() {
 	p.people = map[cdc.ID]cdc.Person{}
+	if p.emails = nil; p.cfg.Emails {
+		p.emails = emails{}
+	}
 	p.assignments = map[cdc.ID]heading{}
 	p.counts = map[scope]cdc.Counts{}
 	p.admins = map[cdc.ID]turns{}

@@ -67,7 +67,7 @@ func (g *gateway) open() {
 	var err error
 	g.store, err = shadow.Open(g.dir, shadow.Config{})
 	require.NoError(g.t, err)
-	g.Projection, err = projection.Open(g.store, g.profile, g.publish, projection.Config{Rows: g.rows})
+	g.Projection, err = projection.Open(g.store, g.profile, g.publish, projection.Config{Rows: g.rows, Emails: true})
 	require.NoError(g.t, err)
 }
 
@@ -276,6 +276,7 @@ func lastPosition(events []*cdc.Event) cdc.Position {
 }
 
 func checkCounts(t require.TestingT, g *gateway, r rows) {
+	checkEmails(t, g, r)
 	for id, u := range r.users {
 		if u.role == "student" {
 			continue
@@ -335,7 +336,7 @@ func step(t *rapid.T, l *lms, tabs tables) {
 		}
 	case 0:
 		set(l, tabs.users, l.users, id, user{
-			email: one("email", "a@x", "b@x"), role: one("role", "teacher", "tutor", "admin", "student"), active: number("active") > 1,
+			email: one("email", "a@x", "A@X", "b@x", ""), role: one("role", "teacher", "tutor", "admin", "student"), active: number("active") > 1,
 		})
 	case 1: // user_id is unique
 		set(l, tabs.profiles, l.profiles, id, studentProfile{user: id, tutor: rapid.IntRange(0, 6).Draw(t, "tutor")})

@@ -55,6 +55,7 @@ func setNumber(b writer, key, number []byte) {
 func (f *fold) publish() {
 	p := f.p
 	for _, r := range f.people.rows {
+		p.emails.replace(r.key, p.people[r.key].Email, r.now.Email) // a row that is gone has none
 		if r.exists {
 			p.people[r.key] = r.now
 		} else {

@@ -30,7 +30,8 @@ alone does not count.`,
 	}
 	addConfigFlags(cmd.Flags(), "config", "database", "profile", "publication", "slot",
 		"session_secret", "session_secret_fallbacks", "session_backends", "recheck",
-		"jwt_keys", "jwt_issuer", "jwt_audience", "jwt_user_claim", "jwt_leeway")
+		"jwt_keys", "jwt_issuer", "jwt_audience", "jwt_user_claim", "jwt_leeway",
+		"proxy_user_header", "proxy_user_networks", "proxy_user_by")
 	return cmd
 }
 
@@ -81,5 +82,9 @@ func checkSignIn(cmd *cobra.Command, cfg Config, p *profile.Profile) error {
 	if err != nil {
 		return err
 	}
-	return append(signed, waysOf(cfg, p, pool)...).Check(cmd.Context())
+	named, err := namedByProxy(cfg, nil, nil)
+	if err != nil {
+		return err
+	}
+	return waysOf(cfg, p, pool, signed, named).Check(cmd.Context())
 }

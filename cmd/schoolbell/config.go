@@ -47,7 +47,7 @@ type Config struct {
 	TrustedProxies []netip.Prefix `key:"trusted_proxies" env:"SCHOOLBELL_TRUSTED_PROXIES" unit:"list" help:"Networks of reverse proxies, like 127.0.0.1 or 10.1.0.0/16, whose X-Forwarded-For says whom a request counts for; everybody behind another proxy counts as one address."`
 
 	// Without the secret nobody can tell a session from a forgery, so the way is off.
-	SessionSecret          Secret        `key:"session_secret" env:"SCHOOLBELL_SESSION_SECRET" unit:"secret" help:"The LMS's SECRET_KEY: with it the LMS's own session cookie signs people in, where browsers send it to the gateway; without it only tokens do."`
+	SessionSecret          Secret        `key:"session_secret" env:"SCHOOLBELL_SESSION_SECRET" unit:"secret" help:"The LMS's SECRET_KEY: with it the LMS's own session cookie signs people in, where browsers send it to the gateway."`
 	SessionSecretFallbacks Secrets       `key:"session_secret_fallbacks" env:"SCHOOLBELL_SESSION_SECRET_FALLBACKS" unit:"list" help:"The LMS's SECRET_KEY_FALLBACKS; a list, separated by commas, or the lines of the file."`
 	SessionBackends        Words         `key:"session_backends" env:"SCHOOLBELL_SESSION_BACKENDS" unit:"list" help:"Those of the LMS's AUTHENTICATION_BACKENDS whose sessions count, like django.contrib.auth.backends.ModelBackend; without the list all do."`
 	Recheck                time.Duration `key:"recheck" env:"SCHOOLBELL_RECHECK" default:"10s" min:"1s" unit:"duration" help:"Time within which a token or session that the LMS took back ends the dashboards that were opened with it."`
@@ -57,6 +57,12 @@ type Config struct {
 	JWTAudience  string        `key:"jwt_audience" env:"SCHOOLBELL_JWT_AUDIENCE" unit:"text" help:"What the claim aud of signed tokens must have; set it wherever the issuer signs for other applications too."`
 	JWTUserClaim string        `key:"jwt_user_claim" env:"SCHOOLBELL_JWT_USER_CLAIM" default:"sub" unit:"name" help:"The claim of signed tokens that is the LMS's key of the account."`
 	JWTLeeway    time.Duration `key:"jwt_leeway" env:"SCHOOLBELL_JWT_LEEWAY" default:"30s" min:"0s" unit:"duration" help:"How far the clock of the issuer of signed tokens may differ from ours, at most 10m: so much longer they count."`
+
+	// The networks have no default: on a machine that others can log in to, even its own
+	// address speaks for everybody there.
+	ProxyUserHeader   string         `key:"proxy_user_header" env:"SCHOOLBELL_PROXY_USER_HEADER" unit:"name" help:"Header, like Remote-User, in which a reverse proxy that has signed people in names them, as another way to sign in; the proxy has to take it away from what clients send."`
+	ProxyUserNetworks []netip.Prefix `key:"proxy_user_networks" env:"SCHOOLBELL_PROXY_USER_NETWORKS" unit:"list" help:"Networks of the proxies whose proxy_user_header is believed, like 127.0.0.1 or 10.1.0.5; from anybody else it counts for nothing."`
+	ProxyUserBy       string         `key:"proxy_user_by" env:"SCHOOLBELL_PROXY_USER_BY" default:"id" oneof:"id email" unit:"word" help:"What the proxy names people by: id, the LMS's key of the account, or email, which exactly one active account must have."`
 
 	HistoryAge  time.Duration `key:"history_age" env:"SCHOOLBELL_HISTORY_AGE" default:"168h" min:"1m" unit:"duration" help:"How long events are kept for clients that come back."`
 	HistorySize Size          `key:"history_size" env:"SCHOOLBELL_HISTORY_SIZE" default:"1GB" min:"1MB" unit:"size" help:"How much disk the kept events may take; the oldest go first."`

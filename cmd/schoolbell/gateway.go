@@ -69,6 +69,10 @@ func openGateway(ctx context.Context, cfg Config, adopt bool, log *slog.Logger) 
 	if err != nil {
 		return g, usageError{err}
 	}
+	named, err := namedByProxy(cfg, g.byEmail, log)
+	if err != nil {
+		return g, usageError{err}
+	}
 	if g.certificate, err = openCertificate(cfg, log); err != nil {
 		return g, usageError{err}
 	}
@@ -87,7 +91,7 @@ func openGateway(ctx context.Context, cfg Config, adopt bool, log *slog.Logger) 
 	if g.pool, err = auth.OpenPool(ctx, cfg.Database.Reveal()); err != nil {
 		return g, err
 	}
-	g.signIn = newSignIn(append(signed, waysOf(cfg, g.profile, g.pool)...))
+	g.signIn = newSignIn(waysOf(cfg, g.profile, g.pool, signed, named))
 	at, begun := g.store.Checkpoint()
 	g.reader = replication.New(g.following(at, begun, adopt))
 	g.router = router.New(g.store, router.Config{
@@ -114,6 +118,12 @@ func openGateway(ctx context.Context, cfg Config, adopt bool, log *slog.Logger) 
 		HandshakeRate: float64(cfg.HandshakesPerAddress), MaxFailures: cfg.AuthFailures, TrustedProxies: cfg.TrustedProxies,
 	})
 	return g, nil
+}
+
+// byEmail answers whose e-mail it is, for the way of the proxy's header.
+func (g *gateway) byEmail(email string) (user string, accounts int) {
+	id, accounts := g.projection.ByEmail(email)
+	return id.String(), accounts
 }
 
 func ancestors(cfg Config) []string {

@@ -111,12 +111,12 @@ func signInGrants(ctx context.Context, cfg Config, p *profile.Profile, role stri
 	}
 	defer pool.Close()
 	var all []string
-	for _, way := range waysOf(cfg, p, pool) {
+	for _, way := range waysOf(cfg, p, pool, nil, nil) { // the others ask no table
 		of, ok := way.(interface {
 			Grants(ctx context.Context, role string) ([]string, error)
 		})
 		if !ok {
-			continue // it asks no table
+			continue
 		}
 		grants, err := of.Grants(ctx, role)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -27,18 +28,24 @@ func canSignIn(cfg Config, p *profile.Profile) error {
 			"auth: {session: {kind: django, from: TABLE, cookie: NAME}}, or leave session_secret out", p.Name())
 	case cfg.JWTKeys == "" && (cfg.JWTIssuer != "" || cfg.JWTAudience != ""):
 		return errors.New("jwt_issuer or jwt_audience is set and jwt_keys is not, so no signed token could be verified; fix: set jwt_keys, or leave them out")
-	case !tokens && cfg.SessionSecret == "" && cfg.JWTKeys == "":
-		return fmt.Errorf("profile %q does not say where tokens are, and neither session_secret nor jwt_keys is set, so nobody could sign in; "+
-			"fix: give it auth: {token: {from: TABLE, key: COLUMN, user: COLUMN}}, or set session_secret or jwt_keys", p.Name())
+	case cfg.ProxyUserHeader == "" && (len(cfg.ProxyUserNetworks) > 0 || cfg.ProxyUserBy == "email"):
+		return errors.New("proxy_user_networks or proxy_user_by is set and proxy_user_header is not, so no proxy could name anybody; fix: set proxy_user_header, or leave them out")
+	case !tokens && cfg.SessionSecret == "" && cfg.JWTKeys == "" && cfg.ProxyUserHeader == "":
+		return fmt.Errorf("profile %q does not say where tokens are, and none of session_secret, jwt_keys and proxy_user_header is set, so nobody could sign in; "+
+			"fix: give it auth: {token: {from: TABLE, key: COLUMN, user: COLUMN}}, or set one of them", p.Name())
 	}
 	return nil
 }
 
-// waysOf are the ways to say who one is, in the order in which they are asked.
-func waysOf(cfg Config, p *profile.Profile, pool *pgxpool.Pool) (ways auth.Ways) {
+// waysOf are the ways to say who one is, in the order in which they are asked: signed
+// tokens, those of the LMS's table, what a proxy says, the LMS's cookie. Who shows a
+// token means it. Of what comes along by itself the proxy's word is the fresher one.
+func waysOf(cfg Config, p *profile.Profile, pool *pgxpool.Pool, signed, named auth.Ways) auth.Ways {
+	ways := slices.Clone(signed)
 	if table, ok := p.Token(); ok {
 		ways = append(ways, auth.NewTokens(pool, auth.TokenTable(table)))
 	}
+	ways = append(ways, named...)
 	if table, ok := p.Session(); ok && cfg.SessionSecret != "" {
 		schema, accounts := p.Accounts()
 		ways = append(ways, auth.NewSessions(pool, auth.SessionTable{
@@ -67,6 +74,9 @@ func noticing(cfg Config, p *profile.Profile) string {
 	}
 	if cfg.JWTKeys != "" {
 		text += "; signed tokens count until they expire, or their key is gone for a minute"
+	}
+	if cfg.ProxyUserHeader != "" {
+		text += "; people named by the proxy stay until their account ends: a logout there is not seen"
 	}
 	return text
 }

@@ -8,12 +8,15 @@
 // # Promises
 //
 //   - The first credential of a request decides: the Authorization header, then
-//     ?token=, then the LMS's session cookie. A wrong one is refused, never passed over for the next.
+//     ?token=, then what a trusted proxy says, then the LMS's session cookie. A wrong
+//     one is refused, never passed over for the next.
 //   - Nothing is remembered but issuers' keys: a token that the LMS deleted fails at
 //     the next question, a new one works at once.
 //   - A signed token does not choose how it is verified: the type of the key does. An
 //     issuer that is down does not take its keys away, and whoever makes tokens up
 //     cannot make us ask it more often than every few seconds.
+//   - What a proxy says of somebody is believed if the connection comes from a listed
+//     address, and is no credential at all from any other.
 //   - Recheck asks one question for at most 1,000 credentials, and a database that
 //     is down revokes none.
 //   - Questions that are Gathered are asked together, ten times a second at most,
