@@ -54,6 +54,42 @@ func BenchmarkSubmissionRow(b *testing.B) {
 	}
 }
 
+// BenchmarkMemberRow reads a membership that is saved as it was.
+func BenchmarkMemberRow(b *testing.B) {
+	p, err := Open("testdata/campus.yaml")
+	require.NoError(b, err)
+	t, err := p.Bind(&cdc.Table{Schema: "public", Name: "enrolments", Identity: cdc.IdentityDefault, Columns: []cdc.Column{
+		{Name: "id", Type: oidInt8, Key: true}, {Name: "person_id", Type: oidInt8}, {Name: "course_id", Type: oidInt8},
+		{Name: "section_id", Type: oidInt8}, {Name: "kind", Type: oidText}, {Name: "limited", Type: oidBool}, {Name: "state", Type: oidText},
+	}})
+	require.NoError(b, err)
+	row := texts("1", "7", "5", "3", "teacher", "f", "active")
+	was, ok := t.Members[0].Read(row, MemberFields{})
+	require.True(b, ok)
+	b.ReportAllocs()
+	for b.Loop() {
+		t.Key(row)
+		t.Members[0].Read(row, was)
+	}
+}
+
+// BenchmarkAdminRow reads a value of four ids that is saved as it was.
+func BenchmarkAdminRow(b *testing.B) {
+	p, err := Parse("school.yaml", []byte("extends: django\nadmin: {from: config, user: value, where: {name: siteadmins}, split: \",\"}\n"))
+	require.NoError(b, err)
+	t, err := p.Bind(&cdc.Table{Schema: "public", Name: "config", Identity: cdc.IdentityDefault, Columns: []cdc.Column{
+		{Name: "id", Type: oidInt8, Key: true}, {Name: "name", Type: oidText}, {Name: "value", Type: oidText},
+	}})
+	require.NoError(b, err)
+	row := texts("1", "siteadmins", "2,17,5,3")
+	was, ok := t.Admins[0].Read(row, nil)
+	require.True(b, ok)
+	b.ReportAllocs()
+	for b.Loop() {
+		t.Admins[0].Read(row, was)
+	}
+}
+
 func submissionTable(more ...cdc.Column) *cdc.Table {
 	return &cdc.Table{
 		Schema: "public", Name: "assignments_assignmentsubmission", Identity: cdc.IdentityDefault,
@@ -68,7 +104,10 @@ func submissionTable(more ...cdc.Column) *cdc.Table {
 }
 
 func submissionRow(x string) []cdc.Value {
-	values := []string{"1", "2", "3", "2026-11-22 21:05:11.123456+00", "78.50000", x}
+	return texts("1", "2", "3", "2026-11-22 21:05:11.123456+00", "78.50000", x)
+}
+
+func texts(values ...string) []cdc.Value {
 	row := make([]cdc.Value, len(values))
 	for i, v := range values {
 		row[i] = cdc.Value{Kind: cdc.Text, Data: []byte(v)}

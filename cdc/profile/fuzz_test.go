@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -46,9 +47,102 @@ func FuzzParse(f *testing.F) {
 				table.Columns = append(table.Columns, cdc.Column{Name: name, Type: 25, Key: i == 0})
 			}
 			if b, err := p.Bind(table); err == nil {
-				_ = b.Key(make([]cdc.Value, len(table.Columns)))
+				for _, v := range []cdc.Value{{Kind: cdc.Null}, {Kind: cdc.Unchanged}, {Kind: cdc.Text, Data: []byte("1,2")}} {
+					readAll(t, p, b, slices.Repeat([]cdc.Value{v}, len(table.Columns)))
+				}
 			}
 		}
+	})
+}
+
+// readAll reads a row by everything that concerns its table, and again with what was
+// read before.
+func readAll(t *testing.T, p *profile.Profile, b *profile.Binding, row []cdc.Value) {
+	t.Helper()
+	b.Key(row)
+	for _, l := range b.Lookups {
+		l.Key(row)
+		values := l.Values(row, nil)
+		require.Equal(t, values, l.Values(row, values))
+	}
+	if b.User != nil {
+		person, _ := b.User.Read(row, cdc.Person{})
+		require.False(t, !p.HasRole() && person.Role != cdc.NoRole)
+	}
+	if b.Course != nil {
+		course, ok := b.Course.Read(row, profile.CourseFields{})
+		require.True(t, ok)
+		again, _ := b.Course.Read(row, course)
+		require.Equal(t, course, again)
+	}
+	if b.Assignment != nil {
+		was, _ := b.Assignment.Read(row, profile.AssignmentFields{})
+		require.False(t, !p.HasCourses() && !was.Course.IsZero())
+	}
+	if b.Assigned != nil {
+		require.True(t, p.HasAssigned())
+		b.Assigned.Read(row)
+	}
+	if b.Submission != nil {
+		b.Submission.Read(row, profile.SubmissionFields{})
+	}
+	if b.Grade != nil {
+		b.Grade.Read(row, 0)
+		b.Grade.Hidden(row, false)
+		require.True(t, json.Valid(b.Grade.AppendScore(nil, row)))
+	}
+	for _, m := range b.Members {
+		require.Less(t, m.Index(), p.Members())
+		was, ok := m.Read(row, profile.MemberFields{})
+		require.Equal(t, ok, !was.User.IsZero() && !was.Course.IsZero())
+		again, _ := m.Read(row, was)
+		require.Equal(t, was, again)
+	}
+	for _, a := range b.Admins {
+		require.Less(t, a.Index(), p.Admins())
+		was, ok := a.Read(row, nil)
+		require.Equal(t, ok, len(was) > 0)
+		require.True(t, slices.IsSortedFunc(was, cdc.ID.Compare))
+		again, _ := a.Read(row, was)
+		require.Equal(t, was, again)
+	}
+}
+
+// FuzzAdmins: whatever a value that holds several ids is made of, reading it does not
+// panic, and the ids are those of its parts, sorted, each once.
+func FuzzAdmins(f *testing.F) {
+	for _, value := range []string{"2,3,5", " 5, 3,\t2,,3 ", "", ",", "007,-0,+1,9223372036854775808", "anna;2", "\xff\x00,é\u00a0", "a::b:::c"} {
+		for _, split := range []string{",", ";", " ", "::", "é"} {
+			f.Add([]byte(value), split)
+		}
+	}
+	f.Fuzz(func(t *testing.T, value []byte, split string) {
+		text, err := json.Marshal(split) // JSON's strings are YAML's, where both are plain
+		require.NoError(t, err)
+		p, err := profile.Parse("school.yaml", []byte("extends: django\nadmin: {from: config, user: value, split: "+string(text)+"}\n"))
+		if err != nil {
+			return
+		}
+		a := bind(t, p, table("config", "id", int8s, "value", 25)).Admins[0]
+		r := []cdc.Value{{Kind: cdc.Text, Data: []byte("1")}, {Kind: cdc.Text, Data: value}}
+		got, ok := a.Read(r, nil)
+		require.Equal(t, ok, len(got) > 0)
+		want := map[cdc.ID]bool{}
+		if utf8.ValidString(split) {
+			for part := range strings.SplitSeq(string(value), split) {
+				if part = strings.TrimSpace(part); part != "" {
+					want[cdc.ParseID(part)] = true
+				}
+			}
+			require.Len(t, got, len(want))
+		}
+		for i, id := range got {
+			require.False(t, id.IsZero())
+			require.False(t, i > 0 && got[i-1].Compare(id) >= 0)
+			require.False(t, utf8.ValidString(split) && !want[id], "%v", id)
+		}
+		again, _ := a.Read(r, got)
+		require.Equal(t, got, again)
 	})
 }
 
@@ -64,7 +158,9 @@ func FuzzValue(f *testing.F) {
 			f.Add([]byte(s), uint32(typ), len(s)%2 == 0)
 		}
 	}
-	p, err := profile.Parse("school.yaml", []byte("extends: django\ntimes: unix\nassignment: {closes: closes_at}\nsubmission: {gone: {odd: absent}}\n"))
+	p, err := profile.Parse("school.yaml", []byte("extends: django\ntimes: unix\nassignment: {closes: closes_at, course: author_id}\nsubmission: {gone: {odd: absent}}\n"+
+		"member: {from: works, user: odd, course: odd, section: odd, teacher: {odd: present}, tutor: {odd: {not: absent}}, own_section_only: {odd: absent}}\n"+
+		"admin: {from: works, user: odd}\n"))
 	require.NoError(f, err)
 	f.Fuzz(func(t *testing.T, b []byte, typ uint32, isText bool) {
 		v := cdc.Value{Kind: cdc.Binary, Data: b}
@@ -81,6 +177,14 @@ func FuzzValue(f *testing.F) {
 		bound.Submission.Read(r, profile.SubmissionFields{})
 		require.NotZero(t, bound.Grade.Read(r, 0))
 		require.Truef(t, json.Valid(bound.Grade.AppendScore(nil, r)), "%q of type %d", b, typ)
+
+		rows := bind(t, p, table("works", "id", int8s, "odd", int(typ)))
+		member, ok := rows.Members[0].Read([]cdc.Value{v, v}, profile.MemberFields{})
+		require.True(t, ok)
+		chief, ok := rows.Admins[0].Read([]cdc.Value{v, v}, nil)
+		require.True(t, ok)
+		require.Equal(t, []cdc.ID{member.User}, chief)
+		require.True(t, member.Teacher && !member.OwnSection)
 
 		work := closing(enum)
 		if slices.Contains([]uint32{int2s, int4s, int8s, date, ts, tstz}, typ) {

@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"bytes"
 	"os"
 	"testing"
 
@@ -9,11 +10,15 @@ import (
 	"github.com/schoolbell/schoolbell/cdc"
 )
 
-// over reads a file as if it extended the campus.
-func over(t *testing.T, file string) *Profile {
+// over reads a file as if it extended the campus, whose list of members begins
+// with the entries given besides.
+func over(t *testing.T, file string, besides ...string) *Profile {
 	t.Helper()
 	src, err := os.ReadFile("testdata/campus.yaml")
 	require.NoError(t, err)
+	for _, entry := range besides {
+		src = bytes.Replace(src, []byte("member:\n"), []byte("member:\n  - "+entry+"\n"), 1)
+	}
 	r := reader{p: &Profile{file: "school.yaml", schema: "public"}}
 	r.root = merge(parseTree("campus (built in)", src, &r.mistakes), parseTree("school.yaml", []byte(file), &r.mistakes))
 	r.read()
@@ -30,6 +35,10 @@ func TestAListOfTheFileReplacesTheBasesWhole(t *testing.T) {
 	require.Equal(t, "guests", p.members[0].table)
 	require.Nil(t, p.members[0].where)
 	require.Len(t, p.admins, 2)
+
+	p = over(t, "admin: {from: chiefs, user: id}")
+	require.Len(t, p.admins, 1)
+	require.Nil(t, p.admins[0].where, "also where both are one map")
 }
 
 // Promise: a missing column is answered with lines that are right as they stand.
@@ -46,6 +55,13 @@ func TestTheRemedyForAListOfTheBaseIsTheWholeList(t *testing.T) {
 		{Name: "id", Key: true}, {Name: "person_id"}, {Name: "course_id"}, {Name: "section_id"}, {Name: "limited"}, {Name: "state"}, {Name: "kinds"},
 	}})
 	require.NoError(t, err, "the line of the remedy is the remedy")
+
+	two := over(t, "user: {email: mail}\n", "{from: enrolments, user: person_id, course: course_id, tutor: [{kind: [a, 'b'], x: true}]}").
+		missing("public", "enrolments", "kind", []string{"id", "kinds"})
+	require.Equal(t, []string{"member 1.tutor", "member 2.teacher", "member 2.tutor", "member 2.student"}, two.Keys)
+	require.Equal(t, "in school.yaml write `member: [{from: enrolments, user: person_id, course: course_id, tutor: [{kinds: [a, \"b\"], x: true}]}, "+
+		"{from: enrolments, where: {state: active}, user: person_id, course: course_id, section: section_id, own_section_only: {limited: true}, "+
+		"teacher: {kinds: teacher}, tutor: {kinds: ta}, student: {kinds: student}}]`", two.Fix, "once, whichever entries it stands in")
 
 	require.Equal(t, "in school.yaml write `admin: [{from: staff, user: persons_id, where: {superuser: true}}]`",
 		p.missing("public", "staff", "person_id", []string{"persons_id"}).Fix)

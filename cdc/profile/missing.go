@@ -89,43 +89,8 @@ func (p *Profile) rename(table, from, to string) string {
 	if p.file == "" {
 		lines = append(lines, quoteLine("extends: "+p.name))
 	}
-	type part struct {
-		section string
-		entry   int
-		keys    []string
-	}
-	var parts []part
-	for _, u := range p.uses {
-		if u.table != table || u.column != from {
-			continue
-		}
-		key := len(u.path) - 1
-		line := u.path[key] + ": " + p.swap(u, from, to)
-		section := strings.Join(u.path[:key], ": {")
-		if u.whole != nil && (p.file == "" || u.whole.at.file != p.file) { // of the base: replaced whole or not at all
-			if line = quoteLine(section + ": " + p.rewrite(u.whole, table, from, to)); !slices.Contains(lines, line) {
-				lines = append(lines, line)
-			}
-			continue
-		}
-		i := slices.IndexFunc(parts, func(p part) bool { return p.section == section && p.entry == u.entry })
-		if i < 0 {
-			parts, i = append(parts, part{section: section, entry: u.entry}), len(parts)
-		}
-		if !slices.Contains(parts[i].keys, line) {
-			parts[i].keys = append(parts[i].keys, line)
-		}
-	}
-	for _, one := range parts {
-		if one.entry > 0 {
-			for i := range one.keys {
-				one.keys[i] = quoteLine(one.keys[i])
-			}
-			lines = append(lines, fmt.Sprintf("in entry %d of %s %s", one.entry, one.section, strings.Join(one.keys, " and ")))
-			continue
-		}
-		ends := strings.Repeat("}", strings.Count(one.section, "{")+1)
-		lines = append(lines, quoteLine(one.section+": {"+strings.Join(one.keys, ", ")+ends))
+	for _, one := range p.parts(table, from, to) {
+		lines = append(lines, one.String())
 	}
 	if p.file == "" {
 		return "write a file with the lines " + strings.Join(lines, " and ") + " and give it as the profile"
@@ -133,7 +98,52 @@ func (p *Profile) rename(table, from, to string) string {
 	return "in " + p.file + " write " + strings.Join(lines, " and ")
 }
 
-func quoteLine(s string) string { return "`" + s + "`" }
+// part is what a remedy writes into one section.
+type part struct {
+	section string // "grade", or "lookup: {profile"
+	entry   int    // of a list in the school's own file, else 0
+	keys    []string
+	list    string // instead of keys: all of a list that is the base's
+}
+
+func (o part) String() string {
+	switch {
+	case o.list != "":
+		return quoteLine(o.section + ": " + o.list)
+	case o.entry > 0:
+		keys := make([]string, len(o.keys))
+		for i, key := range o.keys {
+			keys[i] = quoteLine(key)
+		}
+		return fmt.Sprintf("in entry %d of %s %s", o.entry, o.section, strings.Join(keys, " and "))
+	}
+	ends := strings.Repeat("}", strings.Count(o.section, "{")+1)
+	return quoteLine(o.section + ": {" + strings.Join(o.keys, ", ") + ends)
+}
+
+// parts gathers what is to be written, section by section in the order of the uses.
+func (p *Profile) parts(table, from, to string) []part {
+	var out []part
+	for _, u := range p.uses {
+		if u.table != table || u.column != from {
+			continue
+		}
+		key := len(u.path) - 1
+		one := part{section: strings.Join(u.path[:key], ": {"), entry: u.entry}
+		line := u.path[key] + ": " + p.swap(u, from, to)
+		if u.whole != nil && (p.file == "" || u.whole.at.file != p.file) { // the file cannot change one entry of the base's
+			one.entry, one.list = 0, p.rewrite(u.whole, table, from, to)
+		}
+		i := slices.IndexFunc(out, func(o part) bool { return o.section == one.section && o.entry == one.entry })
+		if i < 0 {
+			out, i = append(out, one), len(out)
+		}
+		if !slices.Contains(out[i].keys, line) {
+			out[i].keys = append(out[i].keys, line)
+		}
+	}
+	return out
+}
 
 // rewrite writes a list of maps, or the one map in its place, with one column of a
 // table in place of another.
@@ -146,18 +156,18 @@ func (p *Profile) rewrite(list *node, table, from, to string) string {
 	for i, n := range entries {
 		keys := make([]string, len(n.keys))
 		for j, e := range n.keys {
-			keys[j] = e.key + ": " + flow(e.value, func(s string) string { return s })
-			used := slices.IndexFunc(p.uses, func(u use) bool {
-				return u.whole == list && u.value == e.value && u.table == table && u.column == from
-			})
-			if used >= 0 {
-				keys[j] = e.key + ": " + p.swap(p.uses[used], from, to)
+			value := flow(e.value, func(s string) string { return s })
+			if k := slices.IndexFunc(p.uses, func(u use) bool { return u.value == e.value && u.table == table && u.column == from }); k >= 0 {
+				value = p.swap(p.uses[k], from, to)
 			}
+			keys[j] = e.key + ": " + value
 		}
 		out[i] = "{" + strings.Join(keys, ", ") + "}"
 	}
 	return "[" + strings.Join(out, ", ") + "]"
 }
+
+func quoteLine(s string) string { return "`" + s + "`" }
 
 // swap writes the value of a key with one column in place of another.
 func (p *Profile) swap(u use, from, to string) string {
