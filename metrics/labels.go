@@ -63,3 +63,11 @@ func sentTypes() []string {
 }
 
 func receivedTypes() []string { return []string{"ping", "pong", "auth"} }
+
+// publishOutcomes are how a request to publish ends.
+func publishOutcomes() []string {
+	return []string{
+		"published", "repeated", "bad_request", "unauthenticated", "not_found", "unknown_user", "method_not_allowed",
+		"unsupported_media_type", "too_large", "idempotency_key_reused", "too_many_requests", "too_many_connections", "not_ready",
+	}
+}

@@ -61,6 +61,7 @@ type Metrics struct {
 	sent       counters
 	sentBytes  counters
 	received   counters
+	published  counters
 }
 
 // New makes the instruments. A source that is nil reads as its zero value.
@@ -102,7 +103,13 @@ func (m *Metrics) registerTold() {
 	m.sentBytes = m.counters("messages_sent_bytes_total", "Bytes of the messages written to sockets.", "type", sentTypes())
 	m.received = m.counters("messages_received_total",
 		"Messages read from sockets; other is anything that the protocol does not know.", "type", receivedTypes())
+	m.published = m.counters("publish_requests_total",
+		"Requests to publish a custom message by their outcome: published, repeated under the same key of idempotency, or the code of the refusal.",
+		"outcome", publishOutcomes())
 }
+
+// Published tells how a request to publish ended.
+func (m *Metrics) Published(outcome string) { m.published.of(outcome).Inc() }
 
 // Applied tells that a transaction was folded and committed, and how long it took.
 func (m *Metrics) Applied(took time.Duration) { m.apply.Observe(took.Seconds()) }

@@ -2,7 +2,8 @@
 // and writes to each what the router queued for it.
 //
 // In come HTTP requests and the messages of the router; out go frames. The
-// dashboard protocol, for authors of clients, is PROTOCOL.md beside this file.
+// dashboard protocol, for authors of clients, is PROTOCOL.md beside this file. Services
+// publish custom messages over HTTP, which come back through the router.
 //
 // # Promises
 //
@@ -19,7 +20,10 @@
 //     handed in before.
 //   - A cursor is never ahead of what was written before it.
 //   - Nothing here waits for a client, except the goroutine that writes to it.
-//   - No credential is ever logged: of an address only the path is.
+//   - No credential is ever logged: of an address only the path is. Nothing of what is
+//     published is, either.
+//   - What was published is answered when it is durable; published again under the same
+//     key of idempotency it is told once.
 //
 // # Who runs
 //

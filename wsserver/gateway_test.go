@@ -149,6 +149,7 @@ func (t *tally) Delay(time.Duration)        { t.add("delay", 1) }
 func (t *tally) SignedIn(way string)        { t.add("signed in by "+way, 1) }
 func (t *tally) Revoked(way string)         { t.add("revoked "+way, 1) }
 func (t *tally) Received(kind string)       { t.add("received "+kind, 1) }
+func (t *tally) Published(outcome string)   { t.add("published "+outcome, 1) }
 
 // await waits until something was counted n times.
 func (t *tally) await(what string, n int) {

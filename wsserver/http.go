@@ -9,8 +9,8 @@ import (
 	"github.com/schoolbell/schoolbell/router"
 )
 
-// Handler serves everything: the socket, its two HTTP companions, health and
-// the page.
+// Handler serves everything: the socket, its two HTTP companions, what services
+// publish, health and the page.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ws/dashboard", s.serveSocket)
@@ -18,6 +18,9 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /api/session", s.serveSession)
 	mux.HandleFunc("GET /api/events", s.serveEvents)
 	mux.HandleFunc("OPTIONS /api/", s.servePreflight)
+	mux.HandleFunc("POST /api/publish", s.servePublish)
+	mux.HandleFunc("GET /api/publish", s.servePublish)     // to say that it is POST
+	mux.HandleFunc("OPTIONS /api/publish", s.servePublish) // to allow no page anything
 	mux.HandleFunc("GET /healthz", s.serveHealth)
 	mux.HandleFunc("GET /readyz", s.serveReady)
 	if s.deps.Page != nil {

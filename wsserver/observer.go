@@ -13,6 +13,7 @@ type Observer interface {
 	SignedIn(way string)               // by which a session was opened, as auth.Identity.Way
 	Revoked(way string)                // a session ends because its credential was taken back or has expired
 	Received(kind string)              // from a client: ping, pong, auth or other
+	Published(outcome string)          // somebody asked to publish: one of PublishOutcomes
 }
 
 type nobody struct{}
@@ -25,3 +26,4 @@ func (nobody) Delay(time.Duration)   {}
 func (nobody) SignedIn(string)       {}
 func (nobody) Revoked(string)        {}
 func (nobody) Received(string)       {}
+func (nobody) Published(string)      {}

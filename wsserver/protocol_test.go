@@ -8,6 +8,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,17 +42,16 @@ func TestProtocolMDShowsEveryMessageAsTheServerSendsIt(t *testing.T) {
 		require.NoError(t, json.Unmarshal([]byte(block[2]), &m), block[2])
 		examples[block[1]] = m
 	}
-	sent := everything(t)
+	sent := everything(t, published(t, string(text)))
 	require.ElementsMatch(t, slices.Collect(maps.Keys(sent)), slices.DeleteFunc(slices.Collect(maps.Keys(examples)),
-		func(name string) bool { return name == "send" }))
+		func(name string) bool { return name == "send" || name == "publish" }))
 	for name, m := range sent {
 		require.Equal(t, fields("", m), fields("", examples[name]), name)
 	}
 }
 
 // everything makes the server send each kind of message once.
-func everything(t *testing.T) map[string]map[string]any {
-	all := map[string]map[string]any{}
+func everything(t *testing.T, all map[string]map[string]any) map[string]map[string]any {
 	g := start(t, wsserver.Config{Heartbeat: 50 * time.Millisecond, MetricsInterval: 50 * time.Millisecond}, nil)
 	get := func(name, path, token string) {
 		answer, err := http.Get(g.url(path, token, ""))
@@ -72,7 +72,7 @@ func everything(t *testing.T) map[string]map[string]any {
 	d.say(`{"type":"ping"}`)
 	d.say(`{"type":"auth","token":"` + token(tom) + `~1h"}`)
 	d.say(`{"type":"auth","token":"wrong"}`)
-	for len(all) < 10 { // welcome, gap, metrics, ping, pong, and two of auth
+	for len(all) < 12 { // welcome, gap, metrics, ping, pong, and two of auth
 		m := d.next()
 		name := m["type"].(string)
 		if m["ok"] == false {
@@ -88,4 +88,13 @@ func everything(t *testing.T) map[string]map[string]any {
 	g.router.Publish(router.Batch{Cursor: cdc.Position{LSN: 50}, People: []cdc.Person{g.school.put(left)}})
 	all["disconnect"] = d.until("disconnect")
 	return all
+}
+
+// published is what comes of the example of a message that a service publishes.
+func published(t *testing.T, text string) map[string]map[string]any {
+	p := publishing(wsserver.Config{})
+	example := regexp.MustCompile("(?s)```json publish\n(.*?)```").FindStringSubmatch(text)
+	status, answer, _ := p.send(request(strings.Replace(example[1], `"user":42`, `"user":2`, 1)))
+	require.Equal(t, http.StatusOK, status, answer)
+	return map[string]map[string]any{"published": decode(t, []byte(answer)), "custom": decode(t, p.g.memory.events[0].Body)}
 }

@@ -43,6 +43,7 @@ type Deps struct {
 	Router   *router.Router
 	Auth     Authenticator
 	People   People
+	Publish  Publish        // nil: nobody can
 	Ready    func() []Check // nil: always ready
 	Page     http.Handler   // at /; nil: no page
 	Observer Observer       // nil: nobody counts
@@ -67,6 +68,10 @@ type Config struct {
 	MaxPerAddress int     // sessions, and connections that are none yet (2,000)
 	HandshakeRate float64 // requests with a credential per second (200); ten times as many at once
 	MaxFailures   int     // bad credentials per minute, before those from there are asked about together (100)
+
+	PublishTokens []string      // of the services that may publish; none: nobody may
+	PublishRate   float64       // messages that one of them may publish per second (100); twice as many at once
+	PublishWait   time.Duration // how long a message waits for something large to be applied (3 s)
 
 	// TrustedProxies are believed in what X-Forwarded-For says.
 	TrustedProxies []netip.Prefix
@@ -94,6 +99,8 @@ func (c Config) withDefaults() Config {
 	c.MaxPerAddress = cmp.Or(c.MaxPerAddress, 2000)
 	c.HandshakeRate = cmp.Or(c.HandshakeRate, 200)
 	c.MaxFailures = cmp.Or(c.MaxFailures, 100)
+	c.PublishRate = cmp.Or(c.PublishRate, 100)
+	c.PublishWait = cmp.Or(c.PublishWait, 3*time.Second)
 	c.MaxMessage = cmp.Or(c.MaxMessage, 8192)
 	c.MessageRate = cmp.Or(c.MessageRate, 10)
 	c.MessageBurst = cmp.Or(c.MessageBurst, 100)
@@ -107,6 +114,7 @@ type Server struct {
 	began time.Time
 
 	limits     *limits
+	publisher  *publisher
 	unbelieved atomic.Bool // an X-Forwarded-For that is not believed was told of
 
 	draining atomic.Bool
@@ -146,6 +154,7 @@ func New(deps Deps, cfg Config) *Server {
 		waiting:  make(map[netip.Addr]int),
 	}
 	s.limits = newLimits(s.cfg)
+	s.publisher = newPublisher(s.cfg)
 	s.buffers.New = func() any { b := make([]byte, 0, 16<<10); return &b }
 	s.incoming.New = func() any { b := make([]byte, s.cfg.MaxMessage+1); return &b }
 	return s

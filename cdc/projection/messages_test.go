@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/schoolbell/schoolbell/cdc"
+	"github.com/schoolbell/schoolbell/cdc/projection"
 )
 
 // moved is a message for a person.
@@ -64,6 +65,22 @@ func TestAMessageStandsBehindEverythingThatWasToldOrApplied(t *testing.T) {
 	require.Equal(t, ids, g.history())
 	require.EqualValues(t, 5, g.Stats().Events[cdc.Custom])
 	require.Equal(t, cdc.Position{LSN: 70, Index: 2}, g.Cursor())
+}
+
+func TestAMessageIsInTheHistoryAndCoveredBeforeAnybodyIsTold(t *testing.T) {
+	g, _, _ := newTimedGateway(t)
+	tellings := 0
+	g.telling = func(r projection.Result) {
+		tellings++
+		require.Equal(t, r.Events[0].Position, g.store.Newest())
+		require.Len(t, g.history(), tellings)
+	}
+	first := g.post(moved(1, ""), "key")
+	g.close()
+	g.open()
+	require.Equal(t, first, g.Cursor(), "a kill right then does not take it back")
+	require.Equal(t, cdc.Position{LSN: 5, Index: 2}, g.post(moved(1, ""), ""), "nor gives its id to another one")
+	require.Equal(t, 2, tellings)
 }
 
 func TestAMessageSaysWhatWasPublishedAndItsIDAndTime(t *testing.T) {

@@ -30,12 +30,16 @@ type gateway struct {
 	store     *shadow.Store
 	rows      int  // projection.Config.Rows
 	discard   bool // what is published
+	telling   func(projection.Result)
 	published []projection.Result
 	*projection.Projection
 }
 
 // publish puts the parts of a large transaction together again.
 func (g *gateway) publish(r projection.Result) {
+	if g.telling != nil {
+		g.telling(r)
+	}
 	if g.discard {
 		return
 	}

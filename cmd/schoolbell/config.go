@@ -64,6 +64,8 @@ type Config struct {
 	ProxyUserNetworks []netip.Prefix `key:"proxy_user_networks" env:"SCHOOLBELL_PROXY_USER_NETWORKS" unit:"list" help:"Networks of the proxies whose proxy_user_header is believed, like 127.0.0.1 or 10.1.0.5; from anybody else it counts for nothing."`
 	ProxyUserBy       string         `key:"proxy_user_by" env:"SCHOOLBELL_PROXY_USER_BY" default:"id" oneof:"id email" unit:"word" help:"What the proxy names people by: id, the LMS's key of the account, or email, which exactly one active account must have."`
 
+	PublishTokens Secrets `key:"publish_tokens" env:"SCHOOLBELL_PUBLISH_TOKENS" unit:"list" help:"Tokens of services that may publish custom messages, each at least 16 characters, like openssl rand -hex 32 makes; several, so that one can be exchanged for the next; a list, separated by commas, or the lines of the file. Without one nobody can."`
+
 	HistoryAge  time.Duration `key:"history_age" env:"SCHOOLBELL_HISTORY_AGE" default:"168h" min:"1m" unit:"duration" help:"How long events are kept for clients that come back."`
 	HistorySize Size          `key:"history_size" env:"SCHOOLBELL_HISTORY_SIZE" default:"1GB" min:"1MB" unit:"size" help:"How much disk the kept events may take; the oldest go first."`
 

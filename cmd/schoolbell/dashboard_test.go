@@ -236,7 +236,7 @@ func (d *dashboard) receive(ctx context.Context, conn *websocket.Conn, data []by
 			return fault("person %d: %s", d.person, data)
 		}
 		return d.fetch(ctx, m.From, m.To)
-	case "assignment", "submission", "grade", "assignment_closed":
+	case "assignment", "submission", "grade", "assignment_closed", examMoved:
 		return d.add(data)
 	case "pong":
 		cursor, err := cdc.ParsePosition(m.Cursor)

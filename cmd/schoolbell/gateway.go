@@ -65,6 +65,9 @@ func openGateway(ctx context.Context, cfg Config, adopt bool, log *slog.Logger) 
 	if err = canSignIn(cfg, g.profile); err != nil {
 		return g, usageError{err}
 	}
+	if err = canPublish(cfg); err != nil {
+		return g, usageError{err}
+	}
 	signed, err := signedTokens(ctx, cfg)
 	if err != nil {
 		return g, usageError{err}
@@ -108,6 +111,7 @@ func openGateway(ctx context.Context, cfg Config, adopt bool, log *slog.Logger) 
 		Router:   g.router,
 		Auth:     g.signIn,
 		People:   g.projection,
+		Publish:  g.projection.Publish,
 		Ready:    g.ready,
 		Page:     web.Handler(ancestors(cfg)...),
 		Observer: g.metrics,
@@ -116,6 +120,7 @@ func openGateway(ctx context.Context, cfg Config, adopt bool, log *slog.Logger) 
 		Heartbeat: cfg.Heartbeat, MetricsInterval: cfg.MetricsInterval, Recheck: cfg.Recheck, Origins: cfg.Origins,
 		MaxSessions: cfg.MaxSessions, MaxPerPerson: cfg.MaxSessionsPerPerson, MaxPerAddress: cfg.MaxSessionsPerAddress,
 		HandshakeRate: float64(cfg.HandshakesPerAddress), MaxFailures: cfg.AuthFailures, TrustedProxies: cfg.TrustedProxies,
+		PublishTokens: cfg.PublishTokens.Reveal(),
 	})
 	return g, nil
 }
@@ -287,7 +292,8 @@ func (g *gateway) adminHandler() http.Handler {
 // trimEvery is how often old events are looked for.
 const trimEvery = time.Minute
 
-// trim removes events that are too old or too many.
+// trim removes events that are too old or too many, and forgets the keys of
+// idempotency that are.
 func (g *gateway) trim(ctx context.Context) error {
 	tick := time.NewTicker(trimEvery)
 	defer tick.Stop()
@@ -295,6 +301,9 @@ func (g *gateway) trim(ctx context.Context) error {
 		removed, err := g.store.Trim(time.Now().Add(-g.cfg.HistoryAge), int64(g.cfg.HistorySize))
 		if err != nil {
 			return fmt.Errorf("trim the history: %w", err)
+		}
+		if _, err := g.projection.ForgetKeys(time.Now().Add(-g.cfg.HistoryAge)); err != nil {
+			return fmt.Errorf("forget keys of idempotency: %w", err)
 		}
 		if removed > 0 {
 			g.log.Info("old events removed from the history", "events", removed)

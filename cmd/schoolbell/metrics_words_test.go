@@ -49,4 +49,7 @@ func TestTheMetricsKnowTheWordsOfEveryStep(t *testing.T) {
 		require.Contains(t, values("schoolbell_limited_total"), limit)
 	}
 	require.Contains(t, values("schoolbell_messages_sent_total"), router.GapType)
+	for _, outcome := range wsserver.PublishOutcomes {
+		require.Contains(t, values("schoolbell_publish_requests_total"), outcome)
+	}
 }

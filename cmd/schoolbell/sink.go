@@ -41,7 +41,8 @@ func (s sink) Apply(ctx context.Context, tx *cdc.Tx) error {
 }
 
 // publish gives the router what a stored transaction meant. That does not wait for
-// the disk: after a crash the same events come again with the same ids.
+// the disk: after a crash the same events come again with the same ids. It is called by
+// one goroutine at a time, the reader's or one that publishes a message (projection.turn).
 func (g *gateway) publish(meant projection.Result) {
 	g.router.Publish(router.Batch{Cursor: meant.Cursor, People: meant.People, Events: meant.Events, More: meant.More})
 }
