@@ -8,7 +8,7 @@ func eventKinds() []string {
 	return []string{"assignment", "submission", "grade", "assignment_closed", "custom"}
 }
 
-func roles() []string { return []string{"teacher", "tutor", "admin"} }
+func roles() []string { return []string{"teacher", "tutor", "admin", "student"} }
 
 // streaming is the state in which the stream is attached.
 const streaming = "streaming"

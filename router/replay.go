@@ -134,7 +134,7 @@ const pageScan = 25 * passLength
 // Page reads at most limit of somebody's events after a position; nil is the
 // oldest that is kept. It reads in the caller's goroutine and holds no lock.
 func (r *Router) Page(ctx context.Context, p cdc.Person, since *cdc.Position, limit int) (Page, error) {
-	if err := Admits(p); err != nil {
+	if err := r.Admits(p); err != nil {
 		return Page{}, err
 	}
 	if r.cursor.Load() == nil {

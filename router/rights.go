@@ -2,6 +2,7 @@ package router
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/schoolbell/schoolbell/cdc"
 )
@@ -17,7 +18,7 @@ var (
 	// ErrInactive: the account was deactivated or is gone.
 	ErrInactive = errors.New("the account is not active")
 	// ErrRole: the person's role may not see a dashboard.
-	ErrRole = errors.New("the role may not see a dashboard: it must be teacher, tutor or admin")
+	ErrRole = errors.New("the role may not see a dashboard")
 	// ErrClosed: the subscriber closed it.
 	ErrClosed = errors.New("the subscription was closed by its owner")
 	// ErrNotStarted: Start has not been called, so there is no cursor to join at.
@@ -25,20 +26,23 @@ var (
 )
 
 // Admits says whether somebody may subscribe: nil, ErrInactive or ErrRole.
-func Admits(p cdc.Person) error {
+func (r *Router) Admits(p cdc.Person) error {
 	switch {
 	case !p.Active:
 		return ErrInactive
-	case p.Role != cdc.Teacher && p.Role != cdc.Tutor && p.Role != cdc.Admin:
+	case p.Role == cdc.NoRole || !slices.Contains(r.cfg.Roles, p.Role):
 		return ErrRole
 	}
 	return nil
 }
 
+// Roles are those that may subscribe.
+func (r *Router) Roles() []cdc.Role { return slices.Clone(r.cfg.Roles) }
+
 // applyRights ends or moves what somebody has open. The caller holds r.mu.
 func (r *Router) applyRights(p cdc.Person) {
 	for _, s := range r.groups[UserGroup(p.ID)] {
-		if err := Admits(p); err != nil {
+		if err := r.Admits(p); err != nil {
 			s.mu.Lock()
 			r.end(s, err)
 			s.mu.Unlock()

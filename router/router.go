@@ -31,6 +31,8 @@ type Config struct {
 	// BulkLimit is how many events of one transaction are pushed to one person
 	// before a gap of reason bulk stands for the rest (default 1000).
 	BulkLimit int
+	// Roles are those that may subscribe (default teacher, tutor and admin).
+	Roles []cdc.Role
 	// End is how far the server's log reaches as far as we know. A `since`
 	// beyond it was never given by this server. nil: no such limit is known.
 	End func() cdc.LSN
@@ -90,6 +92,9 @@ func New(h History, cfg Config) *Router {
 	}
 	// One transaction alone must never make a subscriber slow.
 	cfg.Queue = max(cfg.Queue, cfg.BulkLimit+1)
+	if len(cfg.Roles) == 0 {
+		cfg.Roles = []cdc.Role{cdc.Teacher, cdc.Tutor, cdc.Admin}
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}

@@ -111,6 +111,34 @@ func TestWhatWasTakenFromSomebodyIsTakenBeforeAnyLaterEvent(t *testing.T) {
 	}
 }
 
+func TestWhichRolesMaySubscribeIsConfigured(t *testing.T) {
+	student := func(id int64) cdc.Person { return cdc.Person{ID: cdc.IntID(id), Role: cdc.Student, Active: true} }
+	nobody := func(id int64) cdc.Person { return cdc.Person{ID: cdc.IntID(id), Active: true} }
+	s := newSchool(router.Config{Roles: []cdc.Role{cdc.Student, cdc.Admin}})
+	for _, refused := range []cdc.Person{teacher(1), nobody(1)} {
+		_, err := s.Subscribe(router.Request{Person: refused, Wake: func(error) {}})
+		require.ErrorIs(t, err, router.ErrRole)
+		_, err = s.Page(t.Context(), refused, nil, 1)
+		require.ErrorIs(t, err, router.ErrRole)
+	}
+	inactive := student(1)
+	inactive.Active = false
+	_, err := s.Subscribe(router.Request{Person: inactive, Wake: func(error) {}})
+	require.ErrorIs(t, err, router.ErrInactive)
+
+	// Who was an admin is a student now, and sees only what concerns them; who becomes a
+	// teacher has to go.
+	sub := s.join(t, admin(1), nil)
+	s.Publish(router.Batch{
+		Cursor: pos(2, 2), People: []cdc.Person{student(1)},
+		Events: []*cdc.Event{event(pos(2, 1), true), event(pos(2, 2), false, 1)},
+	})
+	require.Equal(t, []string{"0/2.2"}, drain(t, sub))
+	s.Publish(router.Batch{Cursor: pos(3, 1), People: []cdc.Person{teacher(1)}, Events: []*cdc.Event{event(pos(3, 1), false, 1)}})
+	_, err = sub.Take(make([]*router.Message, 1))
+	require.ErrorIs(t, err, router.ErrRole)
+}
+
 func TestAPersonWhoBecomesAdminSeesTheSameBatchAsOne(t *testing.T) {
 	s := newSchool(router.Config{})
 	sub := s.join(t, teacher(1), nil)

@@ -59,7 +59,7 @@ type Request struct {
 // Rights that changed before Subscribe are not seen by it: ask for the person
 // once more afterwards, and begin again if the answer differs.
 func (r *Router) Subscribe(req Request) (*Subscription, error) {
-	if err := Admits(req.Person); err != nil {
+	if err := r.Admits(req.Person); err != nil {
 		return nil, err
 	}
 	s := &Subscription{

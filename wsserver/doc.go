@@ -7,7 +7,7 @@
 //
 // # Promises
 //
-//   - Only an active teacher, tutor or admin gets past the upgrade; everybody
+//   - Only an active person of a role that may connect gets past the upgrade; everybody
 //     else is refused with a code that says why.
 //   - Every close is announced: a disconnect message, then the close code.
 //   - A credential that the LMS took back, or that has expired, ends its sessions:

@@ -68,11 +68,15 @@ func appendCursor(dst []byte, cursor cdc.Position) []byte {
 	return append(cursor.Append(dst), '"')
 }
 
-func appendWelcome(dst []byte, p cdc.Person, c cdc.Counts, sub *router.Subscription, asked bool, expires, at time.Time) []byte {
+func appendWelcome(dst []byte, p cdc.Person, c *cdc.Counts, sub *router.Subscription, asked bool, expires, at time.Time) []byte {
 	dst = append(dst, `{"type":"welcome",`...)
 	dst = appendPerson(dst, p)
-	dst = append(dst, `,"metrics":{`...)
-	dst = append(appendCounts(dst, c), '}')
+	if c == nil {
+		dst = append(dst, `,"metrics":null`...)
+	} else {
+		dst = append(dst, `,"metrics":{`...)
+		dst = append(appendCounts(dst, *c), '}')
+	}
 	dst = appendTime(dst, at)
 	dst = appendCursor(dst, sub.Start())
 	if asked {

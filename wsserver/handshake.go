@@ -63,7 +63,7 @@ func (s *Server) subscribe(v visitor) (*session, *refusal) {
 	for {
 		sub, err := s.deps.Router.Subscribe(router.Request{Person: v.person, Since: v.since, Wake: c.wake})
 		if err != nil {
-			return nil, refusalOf(err)
+			return nil, s.refusalOf(err)
 		}
 		// Rights that changed between the question and the subscription would
 		// be missed by both; so ask again.
@@ -74,7 +74,7 @@ func (s *Server) subscribe(v visitor) (*session, *refusal) {
 		}
 		sub.Close()
 		if !ok {
-			return nil, refusalOf(router.ErrInactive)
+			return nil, s.refusalOf(router.ErrInactive)
 		}
 		v.person = again
 	}

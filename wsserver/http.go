@@ -112,7 +112,7 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
 	page, err := s.deps.Router.Page(r.Context(), v.person, v.since, limit)
 	switch {
 	case errors.Is(err, router.ErrNotStarted):
-		s.refuse(w, r, refusalOf(err))
+		s.refuse(w, r, s.refusalOf(err))
 		return
 	case r.Context().Err() != nil:
 		return // nobody listens any more

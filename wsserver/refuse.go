@@ -46,17 +46,30 @@ func tooMany() *refusal {
 }
 
 // refusalOf maps errors of the router to refusals.
-func refusalOf(err error) *refusal {
+func (s *Server) refusalOf(err error) *refusal {
 	switch {
 	case errors.Is(err, router.ErrInactive):
 		return &refusal{status: http.StatusForbidden, code: "account_inactive", detail: "this account is not active"}
 	case errors.Is(err, router.ErrRole):
 		return &refusal{
 			status: http.StatusForbidden, code: "role_not_allowed",
-			detail: "dashboards are for teachers, tutors and admins",
+			detail: "dashboards are for " + plural(s.deps.Router.Roles()),
 		}
 	}
 	return notReady("the gateway is starting")
+}
+
+// plural is "teachers, tutors and admins".
+func plural(roles []cdc.Role) string {
+	var words []string
+	for _, r := range roles {
+		words = append(words, r.String()+"s")
+	}
+	last := len(words) - 1
+	if last < 1 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:last], ", ") + " and " + words[last]
 }
 
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, no *refusal) {
@@ -136,8 +149,8 @@ func (s *Server) admit(r *http.Request) (visitor, *refusal) {
 	if v.person, ok = s.deps.People.Person(cdc.ParseID(v.identity.User)); !ok {
 		return visitor{}, unauthenticated("this account does not exist any more")
 	}
-	if err := router.Admits(v.person); err != nil {
-		return visitor{}, refusalOf(err)
+	if err := s.deps.Router.Admits(v.person); err != nil {
+		return visitor{}, s.refusalOf(err)
 	}
 	return v, nil
 }

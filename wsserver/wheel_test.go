@@ -46,8 +46,12 @@ func inBubble(t *testing.T, test func(t *testing.T, g *gateway, network pipes)) 
 }
 
 func inBubbleWith(t *testing.T, cfg wsserver.Config, test func(t *testing.T, g *gateway, network pipes)) {
+	inBubbleOf(t, cfg, nil, test)
+}
+
+func inBubbleOf(t *testing.T, cfg wsserver.Config, change func(*wsserver.Deps), test func(t *testing.T, g *gateway, network pipes)) {
 	synctest.Test(t, func(t *testing.T) {
-		g := build(cfg, nil)
+		g := build(cfg, change)
 		network := make(pipes)
 		server := &http.Server{Handler: g.Handler()}
 		go func() { _ = server.Serve(network) }()

@@ -5,6 +5,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/schoolbell/schoolbell/cdc"
 	"github.com/schoolbell/schoolbell/router"
 )
 
@@ -138,10 +139,16 @@ func (c *session) appendOwn(b *batch, w wants) {
 		c.end(endingOf(router.ErrInactive))
 		return
 	}
-	if w == wantWelcome {
-		b.add("welcome", appendWelcome(nil, p, people.Counts(p), c.sub, c.asked, c.expires(), now))
-	} else {
-		b.add("metrics", appendMetrics(nil, people.Counts(p), cursor, now))
+	// The counts are of the work with students. Of a student four zeros would be a lie.
+	var counts *cdc.Counts
+	if p.Role != cdc.Student {
+		counts = new(people.Counts(p))
+	}
+	switch {
+	case w == wantWelcome:
+		b.add("welcome", appendWelcome(nil, p, counts, c.sub, c.asked, c.expires(), now))
+	case counts != nil:
+		b.add("metrics", appendMetrics(nil, *counts, cursor, now))
 	}
 }
 

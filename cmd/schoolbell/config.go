@@ -66,6 +66,8 @@ type Config struct {
 
 	PublishTokens Secrets `key:"publish_tokens" env:"SCHOOLBELL_PUBLISH_TOKENS" unit:"list" help:"Tokens of services that may publish custom messages, each at least 16 characters, like openssl rand -hex 32 makes; several, so that one can be exchanged for the next; a list, separated by commas, or the lines of the file. Without one nobody can."`
 
+	Roles RoleNames `key:"roles" env:"SCHOOLBELL_ROLES" default:"teacher,tutor,admin" oneof:"teacher tutor admin student" unit:"list" help:"Who may connect: some of teacher, tutor, admin, student; a student is told of nothing that is not theirs, and gets no counts."`
+
 	HistoryAge  time.Duration `key:"history_age" env:"SCHOOLBELL_HISTORY_AGE" default:"168h" min:"1m" unit:"duration" help:"How long events are kept for clients that come back."`
 	HistorySize Size          `key:"history_size" env:"SCHOOLBELL_HISTORY_SIZE" default:"1GB" min:"1MB" unit:"size" help:"How much disk the kept events may take; the oldest go first."`
 

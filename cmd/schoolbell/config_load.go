@@ -58,7 +58,7 @@ func loadConfig(flags *pflag.FlagSet, environ []string, required ...string) (Con
 	l := &loader{settings: settings(), broken: map[string]bool{}}
 	for _, s := range l.settings {
 		if s.def != "" {
-			l.set(s, given{"the default", s.def})
+			l.set(s, s.split("the default", s.def)...)
 		}
 	}
 	env := variables(environ)

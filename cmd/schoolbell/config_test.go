@@ -15,6 +15,8 @@ import (
 
 	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/require"
+
+	"github.com/schoolbell/schoolbell/cdc/profile"
 )
 
 const dsn = "postgres://bell:hunter2@db/lms"
@@ -54,7 +56,7 @@ func TestDefaultsAreThoseOfTheReference(t *testing.T) {
 		Heartbeat: 30 * time.Second, MetricsInterval: 10 * time.Second,
 		Recheck: 10 * time.Second, JWTUserClaim: "sub", JWTLeeway: 30 * time.Second, ProxyUserBy: "id",
 		HistoryAge: 168 * time.Hour, HistorySize: 1e9, BulkLimit: 1000, Queue: 4096,
-		FrameAncestors: []Ancestor{"self"}, MaxSessionsPerAddress: 2000, HandshakesPerAddress: 200, AuthFailures: 100,
+		Roles: RoleNames{"teacher", "tutor", "admin"}, FrameAncestors: []Ancestor{"self"}, MaxSessionsPerAddress: 2000, HandshakesPerAddress: 200, AuthFailures: 100,
 		MaxSessions: 20000, MaxSessionsPerPerson: 20, SnapshotsPerHour: 3, LogLevel: "info", LogFormat: "auto",
 	}, cfg)
 }
@@ -93,6 +95,35 @@ func TestNetworksAndAncestorsAreRead(t *testing.T) {
 	cfg, err = load(t, "frame_ancestors: none\n", nil, []string{"--database", dsn})
 	require.NoError(t, err)
 	require.Equal(t, []string{"'none'"}, ancestors(cfg))
+}
+
+func TestRolesAreReadAndOthersRefusedWithTheNearest(t *testing.T) {
+	for _, c := range []struct {
+		yaml string
+		want string // the error, or the roles
+	}{
+		{"", "[teacher tutor admin]"},
+		{"roles: [student, admin]\n", "[student admin]"},
+		{"roles: admin, teacher, admin\n", "[admin teacher]"},
+		{"roles: [teacher, studnet]\n", `:1:18: roles is "studnet", want some of teacher, tutor, admin, student; the nearest is student`},
+		{"roles: [Teacher]\n", `:1:9: roles is "Teacher", want some of teacher, tutor, admin, student; the nearest is teacher`},
+		{"roles: [none]\n", `:1:9: roles is "none", want some of teacher, tutor, admin, student`},
+		{"roles: [parent]\n", `:1:9: roles is "parent", want some of teacher, tutor, admin, student`},
+	} {
+		cfg, err := load(t, c.yaml, nil, []string{"--database", dsn})
+		if strings.HasPrefix(c.want, "[") {
+			require.NoError(t, err)
+			require.Equal(t, c.want, fmt.Sprint(cfg.Roles.roles()))
+		} else {
+			require.Error(t, err)
+			require.True(t, strings.HasSuffix(err.Error(), c.want), "%v", err)
+		}
+	}
+	cfg, err := load(t, "roles: []\n", nil, []string{"--database", dsn})
+	require.NoError(t, err)
+	p, err := profile.Open("django")
+	require.NoError(t, err)
+	require.EqualError(t, canSignIn(cfg, p), "roles is empty, so nobody may connect; fix: list some of teacher, tutor, admin, student, or leave it out")
 }
 
 func TestASwitchNeedsNoValueAsAFlag(t *testing.T) {

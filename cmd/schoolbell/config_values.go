@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/schoolbell/schoolbell/cdc"
 )
 
 // Secret is a value that no log and no error shows.
@@ -51,6 +53,19 @@ func (s Secrets) Reveal() []string {
 
 // Words is a list of names.
 type Words []string
+
+// RoleNames is a list of the protocol's names of roles.
+type RoleNames []string
+
+func (r RoleNames) roles() []cdc.Role {
+	var roles []cdc.Role
+	for _, name := range r {
+		if role := cdc.ParseRole(name); !slices.Contains(roles, role) {
+			roles = append(roles, role)
+		}
+	}
+	return roles
+}
 
 // Address is where to listen, host:port or :port.
 type Address string
@@ -133,6 +148,9 @@ func (s setting) parse(field reflect.Value, text string) (want string) {
 	case *Words:
 		*p = append(*p, text)
 		return orWant(text != "", "a list of names, none of them empty")
+	case *RoleNames:
+		*p = append(*p, text)
+		return orWant(slices.Contains(s.oneof, text), "some of "+strings.Join(s.oneof, ", ")+nearest(text, s.oneof))
 	case *string:
 		*p = text
 		if len(s.oneof) > 0 {

@@ -98,7 +98,7 @@ func openGateway(ctx context.Context, cfg Config, adopt bool, log *slog.Logger) 
 	at, begun := g.store.Checkpoint()
 	g.reader = replication.New(g.following(at, begun, adopt))
 	g.router = router.New(g.store, router.Config{
-		Queue: cfg.Queue, BulkLimit: cfg.BulkLimit, Log: log,
+		Queue: cfg.Queue, BulkLimit: cfg.BulkLimit, Roles: cfg.Roles.roles(), Log: log,
 		End:      func() cdc.LSN { return g.reader.Status().ServerEnd },
 		WasAdmin: g.projection.WasAdmin,
 	})

@@ -21,6 +21,8 @@ func canSignIn(cfg Config, p *profile.Profile) error {
 	_, tokens := p.Token()
 	_, sessions := p.Session()
 	switch {
+	case len(cfg.Roles) == 0:
+		return errors.New("roles is empty, so nobody may connect; fix: list some of teacher, tutor, admin, student, or leave it out")
 	case cfg.SessionSecret == "" && len(cfg.SessionSecretFallbacks) > 0:
 		return errors.New("session_secret_fallbacks is set and session_secret is not; fix: set session_secret to the LMS's SECRET_KEY")
 	case cfg.SessionSecret != "" && !sessions:

@@ -265,6 +265,7 @@ func TestSettingsOfSessionsThatDoNotFitAreExplained(t *testing.T) {
 		{sessions, Config{}, "profile \"django\" does not say where tokens are, and none of session_secret, jwt_keys and proxy_user_header is set, so nobody could sign in; fix: ", 0},
 		{sessions, Config{ProxyUserHeader: "Remote-User"}, "", 0},
 	} {
+		c.cfg.Roles = RoleNames{"teacher"}
 		require.Len(t, waysOf(c.cfg, c.p, nil, nil, nil), c.ways)
 		err := canSignIn(c.cfg, c.p)
 		if c.want == "" {

@@ -127,7 +127,7 @@ func (t *tail) refused(resp *http.Response) (ending, error) {
 	case http.StatusUnauthorized:
 		return ending{}, refusedError{fmt.Sprintf("the gateway refused the token (%s); log in to the LMS and pass the token it gives", said)}
 	case http.StatusForbidden:
-		return ending{}, refusedError{fmt.Sprintf("the gateway refused the account (%s); pass the token of an active teacher, tutor or admin", said)}
+		return ending{}, refusedError{fmt.Sprintf("the gateway refused the account (%s); pass the token of an active account whose role may connect", said)}
 	case http.StatusBadRequest:
 		return ending{}, refusedError{fmt.Sprintf("the gateway refused the request (%s); look at --since and --url", said)}
 	case http.StatusNotFound:
@@ -198,7 +198,7 @@ func (end ending) closed(err error, farewell frame) (ending, error) {
 	case code == 4401:
 		return end, refusedError{"the gateway ended the session (4401 credentials_revoked): the token is gone or the account is no longer active; log in to the LMS and pass the token it gives"}
 	case code == 4403:
-		return end, refusedError{"the gateway ended the session (4403 role_not_allowed): the account is no longer a teacher, tutor or admin; have its role given back in the LMS"}
+		return end, refusedError{"the gateway ended the session (4403 role_not_allowed): the account's role is none that may connect any more; have its role given back in the LMS"}
 	case farewell.Reconnect != nil && !*farewell.Reconnect:
 		return end, refusedError{fmt.Sprintf("the gateway ended the session and asked not to come back (%d %s); its log says why", code, reason)}
 	case code == websocket.StatusPolicyViolation:

@@ -142,8 +142,8 @@ func TestTailAsJSONPrintsEventsAsTheyCame(t *testing.T) {
 		},
 	)
 	out, _, err := runTail(t.Context(), "--json", "--url", url, "--token", "k3y")
-	require.EqualError(t, err, "the gateway ended the session (4403 role_not_allowed): the account is no longer a teacher, "+
-		"tutor or admin; have its role given back in the LMS")
+	require.EqualError(t, err, "the gateway ended the session (4403 role_not_allowed): the account's role is none "+
+		"that may connect any more; have its role given back in the LMS")
 	require.Equal(t, handIn+"\n"+custom+"\n"+gap+"\n", out)
 }
 
@@ -198,7 +198,7 @@ func TestTailStopsWhereTheGatewayRefusesAndGoesOnWhereItIsBusy(t *testing.T) {
 		body, want string
 	}{
 		"401": {401, `{"error":"unauthenticated","detail":"no such token"}`, "the gateway refused the token (401 unauthenticated: no such token); log in to the LMS and pass the token it gives"},
-		"403": {403, `{"error":"role_not_allowed","detail":"students have no dashboard"}`, "the gateway refused the account (403 role_not_allowed: students have no dashboard); pass the token of an active teacher, tutor or admin"},
+		"403": {403, `{"error":"role_not_allowed","detail":"students have no dashboard"}`, "the gateway refused the account (403 role_not_allowed: students have no dashboard); pass the token of an active account whose role may connect"},
 		"400": {400, `{"error":"bad_request","detail":"since"}`, "the gateway refused the request (400 bad_request: since); look at --since and --url"},
 		"404": {404, `<html>`, "no gateway at URL (404 Not Found); give the address up to /ws/dashboard/"},
 	} {

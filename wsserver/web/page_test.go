@@ -38,6 +38,18 @@ func TestThePageShowsTheCountsAndWhoIsSignedIn(t *testing.T) {
 	require.Empty(t, page.Faults())
 }
 
+// Who signs in after a teacher must not read the teacher's numbers either.
+func TestAStudentIsShownNoCounts(t *testing.T) {
+	page, s := live(t, newGateway(t))
+	page.WaitTile("ungraded_submissions", "1,204")
+	s.send(`{"type":"welcome","user_id":8,"user_email":"sam@school.example","user_role":"student","metrics":null,"cursor":"0/100.0","timestamp":%q}`, now())
+	page.WaitText("#role", "student")
+	page.Wait("document.getElementById('now').hidden")
+	s.send(`{"type":"metrics","pending_submissions":2,"ungraded_submissions":0,"active_students":58,"total_assignments":12,"cursor":"0/100.0","timestamp":%q}`, now())
+	page.Wait("!document.getElementById('now').hidden")
+	require.Empty(t, page.Faults())
+}
+
 func TestAnEventAppearsAsASentence(t *testing.T) {
 	page, s := live(t, newGateway(t))
 	s.send("%s", submission("0/200.1", 12, "Anna", "Petrova"))
@@ -193,7 +205,7 @@ func TestARefusalIsShownAsSuch(t *testing.T) {
 		state, text string
 	}{
 		{401, "unauthenticated", "Signed out", "This token is not known"},
-		{403, "role_not_allowed", "Not allowed", "teachers, tutors and admins"},
+		{403, "role_not_allowed", "Not allowed", "not for people with the role of this account"},
 		{403, "account_inactive", "Not allowed", "deactivated"},
 	} {
 		t.Run(c.code, func(t *testing.T) {

@@ -17,7 +17,7 @@ const REASONS = {
   websocket_refused: 'The server answers, but WebSockets do not get through: perhaps a proxy in between.',
   unauthenticated: 'This token is not known. It may have been replaced by a newer login.',
   credentials_revoked: 'Your sign-in has ended. Please sign in again.',
-  role_not_allowed: 'This page is for teachers, tutors and admins; this account is none of them.',
+  role_not_allowed: 'This page is not for people with the role of this account.',
   account_inactive: 'This account has been deactivated.',
   origin_not_allowed: 'The server does not accept connections from this address.',
 };
@@ -118,6 +118,7 @@ function receive(m) {
 }
 
 function counts(metrics, timestamp) {
+  $('now').hidden = !metrics; // a student has none
   for (const tile of document.querySelectorAll('.tile')) {
     const n = metrics?.[tile.dataset.count];
     if (n !== undefined) tile.querySelector('dd').textContent = n.toLocaleString('en');
