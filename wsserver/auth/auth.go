@@ -10,8 +10,9 @@
 //   - The first credential of a request decides: the Authorization header, then
 //     ?token=, then what a trusted proxy says, then the LMS's session cookie. A wrong
 //     one is refused, never passed over for the next.
-//   - Nothing is remembered but issuers' keys: a token that the LMS deleted fails at
-//     the next question, a new one works at once.
+//   - Nothing is remembered but issuers' keys, and for ten seconds what the LMS itself
+//     said of a credential: a token that the LMS deleted fails at the next question, a
+//     new one works at once.
 //   - A signed token does not choose how it is verified: the type of the key does. An
 //     issuer that is down does not take its keys away, and whoever makes tokens up
 //     cannot make us ask it more often than every few seconds.
@@ -25,11 +26,14 @@
 //     longer than three seconds.
 //   - A database that is down does not look like a wrong token, and the other way
 //     round.
+//   - The LMS itself is asked about credentials no more often, and by no more at once,
+//     than it is configured to bear, whatever credentials come. What it cannot tell
+//     refuses nobody and revokes nothing.
 //   - A session counts while Django would take it.
 //   - No token, no secret and no password is in any error, log attribute or formatted value.
 //
 // Everything here may be used from any goroutine; it starts none beyond those of
-// the connection pool.
+// the connection pool and of questions to the LMS itself, which end within seconds.
 package auth
 
 import (
@@ -46,7 +50,7 @@ var (
 	// next Way may know it. From the last one it is an ErrUnauthenticated.
 	ErrNoCredential = fmt.Errorf("%w: no credential; send the header Authorization: Token KEY, or ?token=KEY", ErrUnauthenticated)
 
-	// ErrUnavailable means that the LMS's database did not answer, so that nothing
+	// ErrUnavailable means that the LMS or its database did not answer, so that nothing
 	// is known of the credential. Its text is for the log, not for the asker, who
 	// should come back later: answer 503.
 	ErrUnavailable = errors.New("credentials cannot be looked up")
