@@ -2,6 +2,7 @@ package wsserver_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -96,7 +97,7 @@ func (s *school) Authenticate(ctx context.Context, r *http.Request) (auth.Identi
 	}
 	if user, ok := strings.CutPrefix(token, "t-"); ok {
 		user, rest, _ := strings.Cut(user, "~")
-		id := auth.Identity{User: user, Way: "token", Expires: s.proofs.expires}
+		id := auth.Identity{User: user, Way: cmp.Or(s.proofs.ways[user], "token"), Expires: s.proofs.expires}
 		if d, err := time.ParseDuration(strings.TrimRight(rest, "~")); err == nil {
 			id.Expires = time.Now().Add(d)
 		}

@@ -3,6 +3,7 @@ package wsserver
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/schoolbell/schoolbell/wsserver/auth"
@@ -18,33 +19,89 @@ const (
 // recheck ends the sessions whose credential was taken back or has expired, until ctx
 // ends. Every session is asked about once per turn of the wheel, a thousand at a time:
 // of few sessions that is one question per turn.
+//
+// Who is asked depends on the way in which people said who they are. One that takes its
+// time keeps nobody waiting but those of its own.
 func (s *Server) recheck(ctx context.Context) {
 	spoke := time.NewTicker(max(s.cfg.Recheck/spokes, 1))
 	defer spoke.Stop()
 	expiry := time.NewTicker(expiryEvery)
 	defer expiry.Stop()
-	var gathered, due []*session
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	answered := make(chan string)
+	ways := map[string]*queue{}
+	var due []*session
 	for n := 1; ; {
+		turned := false
 		select {
 		case <-ctx.Done():
 			return
 		case <-expiry.C:
 			s.endExpired(time.Now())
 			continue
+		case way := <-answered:
+			ways[way].asked = nil
 		case <-spoke.C:
+			due = s.turn(&s.proofs, due)
+			s.queue(ways, due)
+			clear(due)
+			turned = n%spokes == 0
+			n++
 		}
-		due = s.turn(&s.proofs, due)
-		gathered = append(gathered, due...)
-		clear(due)
-		turned := n%spokes == 0
-		n++
-		for len(gathered) >= askAtOnce || turned && len(gathered) > 0 {
-			part := gathered[:min(askAtOnce, len(gathered))]
-			s.askAgain(ctx, part)
-			rest := copy(gathered, gathered[len(part):])
-			clear(gathered[rest:]) // do not keep closed sessions
-			gathered = gathered[:rest]
+		for way, q := range ways {
+			q.turned = q.turned || turned
+			if part := q.next(); part != nil {
+				asking.Go(func() {
+					s.askAgain(ctx, part)
+					select {
+					case answered <- way:
+					case <-ctx.Done():
+					}
+				})
+			}
 		}
+	}
+}
+
+// A queue holds the sessions of one way that wait to be asked about.
+type queue struct {
+	waiting []*session
+	turned  bool       // the wheel came round: whoever waits is asked about now
+	asked   []*session // those of the question that is under way; nil: none is
+}
+
+// next are those whom the next question is about, if there is one now.
+func (q *queue) next() []*session {
+	q.turned = q.turned && len(q.waiting) > 0
+	if q.asked != nil || len(q.waiting) < askAtOnce && !q.turned {
+		return nil
+	}
+	n := min(askAtOnce, len(q.waiting))
+	q.asked = slices.Clone(q.waiting[:n])
+	rest := copy(q.waiting, q.waiting[n:])
+	clear(q.waiting[rest:]) // do not keep closed sessions
+	q.waiting = q.waiting[:rest]
+	q.turned = q.turned && rest > 0
+	return q.asked
+}
+
+// queue puts sessions at the end of the queue of their way, but for those that still
+// stand in it, as its questions take longer than the wheel.
+func (s *Server) queue(ways map[string]*queue, due []*session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range due {
+		if c.queued {
+			continue
+		}
+		c.queued = true
+		q := ways[c.identity.Way]
+		if q == nil {
+			q = &queue{}
+			ways[c.identity.Way] = q
+		}
+		q.waiting = append(q.waiting, c)
 	}
 }
 
@@ -55,6 +112,7 @@ func (s *Server) askAgain(ctx context.Context, open []*session) {
 	s.mu.Lock()
 	for i, c := range open {
 		before[i] = c.identity
+		c.queued = false
 	}
 	s.mu.Unlock()
 	now := slices.Clone(before)

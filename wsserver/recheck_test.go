@@ -21,6 +21,8 @@ type proofs struct {
 	moved   time.Time // if set: when they expire by now
 	gone    map[string]bool
 	down    bool
+	ways    map[string]string        // by which people say who they are, if not by token
+	takes   map[string]time.Duration // how long a question of a way takes
 	asked   []question
 }
 
@@ -29,7 +31,15 @@ type question struct {
 	size int
 }
 
-func (s *school) Recheck(_ context.Context, ids []auth.Identity) (revoked []int, err error) {
+func (s *school) Recheck(ctx context.Context, ids []auth.Identity) (revoked []int, err error) {
+	s.mu.Lock()
+	takes := s.proofs.takes[ids[0].Way]
+	s.mu.Unlock()
+	select {
+	case <-time.After(takes):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.proofs.asked = append(s.proofs.asked, question{time.Now(), len(ids)})
@@ -146,6 +156,39 @@ func TestASessionThatTheLMSProlongedLastsAsLong(t *testing.T) {
 		g.school.proof(func(p *proofs) { p.moved = began.Add(300 * time.Second) })
 		took, _ := d.ended()
 		require.InDelta(t, 300.5, took.Seconds(), 0.6)
+	})
+}
+
+// An LMS that takes its time to say whose credentials are keeps only those waiting whose
+// it has to say.
+func TestAWayThatTakesItsTimeKeepsNobodyElseWaiting(t *testing.T) {
+	quiet := wsserver.Config{Heartbeat: time.Hour, MetricsInterval: time.Hour}
+	inBubbleWith(t, quiet, func(t *testing.T, g *gateway, network pipes) {
+		g.school.proof(func(p *proofs) {
+			p.ways, p.takes = map[string]string{"1": "introspection"}, map[string]time.Duration{"introspection": 5 * time.Minute}
+		})
+		slow := network.dial(t, ada)
+		require.Equal(t, "welcome", slow.next()["type"])
+		time.Sleep(30 * time.Second) // its question is under way
+		fast := network.dial(t, tom)
+		require.Equal(t, "welcome", fast.next()["type"])
+		g.school.proof(func(p *proofs) { p.gone = map[string]bool{"1": true, "2": true} })
+		took, _ := fast.ended()
+		require.LessOrEqual(t, took, 10*time.Second+time.Second/2)
+		took, _ = slow.ended()
+		require.InDelta(t, 280, took.Seconds(), 12, "when its question was answered")
+		g.tally.await("closed for credentials_revoked", 2)
+		for i, q := range g.school.questions()[1:] {
+			require.Equal(t, 1, q.size)
+			require.Less(t, i, 2, "and none again meanwhile")
+		}
+
+		// Nobody's end by time waits for it, either.
+		g.school.proof(func(p *proofs) { p.gone, p.expires = nil, time.Now().Add(95*time.Second) })
+		again := network.dial(t, ada)
+		require.Equal(t, "welcome", again.next()["type"])
+		took, _ = again.ended()
+		require.InDelta(t, 95.5, took.Seconds(), 0.6)
 	})
 }
 

@@ -34,6 +34,7 @@ type session struct {
 
 	seats    [seatsPerSession]seat // guarded by server.mu
 	identity auth.Identity         // guarded by server.mu
+	queued   bool                  // waits to be asked about again; guarded by server.mu
 
 	// Of the reading goroutine.
 	flood   bucket
