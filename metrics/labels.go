@@ -56,7 +56,7 @@ func closeReasons() []string {
 }
 
 // ways are the words of auth.Identity.Way.
-func ways() []string { return []string{"token", "session", "jwt", "proxy"} }
+func ways() []string { return []string{"token", "session", "jwt", "proxy", "introspection"} }
 
 func sentTypes() []string {
 	return append(eventKinds(), "welcome", "metrics", "ping", "pong", "auth", "gap", "disconnect")

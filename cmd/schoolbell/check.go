@@ -31,7 +31,9 @@ alone does not count.`,
 	addConfigFlags(cmd.Flags(), "config", "database", "profile", "publication", "slot",
 		"session_secret", "session_secret_fallbacks", "session_backends", "recheck",
 		"jwt_keys", "jwt_issuer", "jwt_audience", "jwt_user_claim", "jwt_leeway",
-		"proxy_user_header", "proxy_user_networks", "proxy_user_by")
+		"proxy_user_header", "proxy_user_networks", "proxy_user_by",
+		"introspect_url", "introspect_preset", "introspect_cookie", "introspect_method", "introspect_headers", "introspect_user",
+		"introspect_expires", "introspect_requires", "introspect_refusals", "introspect_rate")
 	return cmd
 }
 
@@ -86,5 +88,9 @@ func checkSignIn(cmd *cobra.Command, cfg Config, p *profile.Profile) error {
 	if err != nil {
 		return err
 	}
-	return waysOf(cfg, p, pool, signed, named).Check(cmd.Context())
+	shown, err := newIntrospection(cfg, p)
+	if err != nil {
+		return err
+	}
+	return waysOf(cfg, p, pool, signed, named, shown).Check(cmd.Context())
 }

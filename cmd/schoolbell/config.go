@@ -64,6 +64,19 @@ type Config struct {
 	ProxyUserNetworks []netip.Prefix `key:"proxy_user_networks" env:"SCHOOLBELL_PROXY_USER_NETWORKS" unit:"list" help:"Networks of the proxies whose proxy_user_header is believed, like 127.0.0.1 or 10.1.0.5; from anybody else it counts for nothing."`
 	ProxyUserBy       string         `key:"proxy_user_by" env:"SCHOOLBELL_PROXY_USER_BY" default:"id" oneof:"id email" unit:"word" help:"What the proxy names people by: id, the LMS's key of the account, or email, which exactly one active account must have."`
 
+	// A credential that only the LMS can read is shown to it. The address may be on this
+	// machine, or needs https: people's credentials travel to it.
+	IntrospectURL      string   `key:"introspect_url" env:"SCHOOLBELL_INTROSPECT_URL" unit:"url" help:"An address of the LMS that says whose a credential is, for tokens or sessions that only the LMS itself can read: every token is shown to it, instead of being looked up in the LMS's table. https, or http on this machine."`
+	IntrospectPreset   string   `key:"introspect_preset" env:"SCHOOLBELL_INTROSPECT_PRESET" oneof:"moodle canvas" unit:"name" help:"How to ask an LMS that is known, moodle or canvas; introspect_url is then the LMS's own address, like https://moodle.example.org."`
+	IntrospectCookie   string   `key:"introspect_cookie" env:"SCHOOLBELL_INTROSPECT_COOKIE" unit:"name" help:"Show the cookie of this name to the LMS instead of tokens."`
+	IntrospectMethod   string   `key:"introspect_method" env:"SCHOOLBELL_INTROSPECT_METHOD" oneof:"GET POST" unit:"method" help:"How to ask: GET or POST; without it GET."`
+	IntrospectHeaders  Secrets  `key:"introspect_headers" env:"SCHOOLBELL_INTROSPECT_HEADERS" unit:"list" help:"Headers to ask with, like X-Api-Key: 123, or Authorization: Token {credential} where the LMS wants something else than a Bearer token or its own cookie; a list, separated by commas, or the lines of the file."`
+	IntrospectUser     string   `key:"introspect_user" env:"SCHOOLBELL_INTROSPECT_USER" unit:"JSON pointer" help:"Where the LMS's key of the account stands in the answer, like /user/id; without it /id."`
+	IntrospectExpires  string   `key:"introspect_expires" env:"SCHOOLBELL_INTROSPECT_EXPIRES" unit:"JSON pointer" help:"Where the answer says when the credential ends, in seconds since 1970 or like 2026-11-23T09:00:00Z."`
+	IntrospectRequires Words    `key:"introspect_requires" env:"SCHOOLBELL_INTROSPECT_REQUIRES" unit:"list" help:"What else the answer must say for the credential to count, like /active=true, or /role=teacher and further values after a vertical bar."`
+	IntrospectRefusals Statuses `key:"introspect_refusals" env:"SCHOOLBELL_INTROSPECT_REFUSALS" unit:"list" help:"Statuses by which the LMS says that a credential is not valid, like 302 where it leads to its page for signing in; without the list 401 and 403."`
+	IntrospectRate     int      `key:"introspect_rate" env:"SCHOOLBELL_INTROSPECT_RATE" default:"50" min:"1" unit:"number per second" help:"Questions to that address at most, and a fifth as many again for credentials that are probably bad; with more dashboards than that times recheck, what the LMS took back is noticed later."`
+
 	PublishTokens Secrets `key:"publish_tokens" env:"SCHOOLBELL_PUBLISH_TOKENS" unit:"list" help:"Tokens of services that may publish custom messages, each at least 16 characters, like openssl rand -hex 32 makes; several, so that one can be exchanged for the next; a list, separated by commas, or the lines of the file. Without one nobody can."`
 
 	Roles RoleNames `key:"roles" env:"SCHOOLBELL_ROLES" default:"teacher,tutor,admin" oneof:"teacher tutor admin student" unit:"list" help:"Who may connect: some of teacher, tutor, admin, student; a student is told of nothing that is not theirs, and gets no counts."`

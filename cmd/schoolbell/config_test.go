@@ -54,7 +54,7 @@ func TestDefaultsAreThoseOfTheReference(t *testing.T) {
 		Database: dsn, Profile: "django", Listen: "127.0.0.1:8080", AdminListen: "127.0.0.1:8081",
 		Data: "schoolbell-data", Slot: "schoolbell", Publication: "schoolbell",
 		Heartbeat: 30 * time.Second, MetricsInterval: 10 * time.Second,
-		Recheck: 10 * time.Second, JWTUserClaim: "sub", JWTLeeway: 30 * time.Second, ProxyUserBy: "id",
+		Recheck: 10 * time.Second, JWTUserClaim: "sub", JWTLeeway: 30 * time.Second, ProxyUserBy: "id", IntrospectRate: 50,
 		HistoryAge: 168 * time.Hour, HistorySize: 1e9, BulkLimit: 1000, Queue: 4096,
 		Roles: RoleNames{"teacher", "tutor", "admin"}, FrameAncestors: []Ancestor{"self"}, MaxSessionsPerAddress: 2000, HandshakesPerAddress: 200, AuthFailures: 100,
 		MaxSessions: 20000, MaxSessionsPerPerson: 20, SnapshotsPerHour: 3, LogLevel: "info", LogFormat: "auto",

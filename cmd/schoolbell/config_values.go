@@ -67,6 +67,9 @@ func (r RoleNames) roles() []cdc.Role {
 	return roles
 }
 
+// Statuses is a list of statuses of HTTP that refuse something.
+type Statuses []int
+
 // Address is where to listen, host:port or :port.
 type Address string
 
@@ -151,6 +154,10 @@ func (s setting) parse(field reflect.Value, text string) (want string) {
 	case *RoleNames:
 		*p = append(*p, text)
 		return orWant(slices.Contains(s.oneof, text), "some of "+strings.Join(s.oneof, ", ")+nearest(text, s.oneof))
+	case *Statuses:
+		n, err := strconv.Atoi(text)
+		*p = append(*p, n)
+		return orWant(err == nil && n >= 300 && n <= 499, "statuses from 300 to 499, like 401")
 	case *string:
 		*p = text
 		if len(s.oneof) > 0 {

@@ -76,6 +76,10 @@ func openGateway(ctx context.Context, cfg Config, adopt bool, log *slog.Logger) 
 	if err != nil {
 		return g, usageError{err}
 	}
+	shown, err := newIntrospection(cfg, g.profile)
+	if err != nil {
+		return g, usageError{err}
+	}
 	if g.certificate, err = openCertificate(cfg, log); err != nil {
 		return g, usageError{err}
 	}
@@ -94,7 +98,7 @@ func openGateway(ctx context.Context, cfg Config, adopt bool, log *slog.Logger) 
 	if g.pool, err = auth.OpenPool(ctx, cfg.Database.Reveal()); err != nil {
 		return g, err
 	}
-	g.signIn = newSignIn(waysOf(cfg, g.profile, g.pool, signed, named))
+	g.signIn = newSignIn(waysOf(cfg, g.profile, g.pool, signed, named, shown))
 	at, begun := g.store.Checkpoint()
 	g.reader = replication.New(g.following(at, begun, adopt))
 	g.router = router.New(g.store, router.Config{

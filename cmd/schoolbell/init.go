@@ -111,7 +111,7 @@ func signInGrants(ctx context.Context, cfg Config, p *profile.Profile, role stri
 	}
 	defer pool.Close()
 	var all []string
-	for _, way := range waysOf(cfg, p, pool, nil, nil) { // the others ask no table
+	for _, way := range waysOf(cfg, p, pool, nil, nil, nil) { // the others ask no table
 		of, ok := way.(interface {
 			Grants(ctx context.Context, role string) ([]string, error)
 		})

@@ -32,22 +32,29 @@ func canSignIn(cfg Config, p *profile.Profile) error {
 		return errors.New("jwt_issuer or jwt_audience is set and jwt_keys is not, so no signed token could be verified; fix: set jwt_keys, or leave them out")
 	case cfg.ProxyUserHeader == "" && (len(cfg.ProxyUserNetworks) > 0 || cfg.ProxyUserBy == "email"):
 		return errors.New("proxy_user_networks or proxy_user_by is set and proxy_user_header is not, so no proxy could name anybody; fix: set proxy_user_header, or leave them out")
-	case !tokens && cfg.SessionSecret == "" && cfg.JWTKeys == "" && cfg.ProxyUserHeader == "":
-		return fmt.Errorf("profile %q does not say where tokens are, and none of session_secret, jwt_keys and proxy_user_header is set, so nobody could sign in; "+
+	case !tokens && cfg.SessionSecret == "" && cfg.JWTKeys == "" && cfg.ProxyUserHeader == "" && cfg.IntrospectURL == "":
+		return fmt.Errorf("profile %q does not say where tokens are, and none of session_secret, jwt_keys, proxy_user_header and introspect_url is set, so nobody could sign in; "+
 			"fix: give it auth: {token: {from: TABLE, key: COLUMN, user: COLUMN}}, or set one of them", p.Name())
 	}
 	return nil
 }
 
 // waysOf are the ways to say who one is, in the order in which they are asked: signed
-// tokens, those of the LMS's table, what a proxy says, the LMS's cookie. Who shows a
-// token means it. Of what comes along by itself the proxy's word is the fresher one.
-func waysOf(cfg Config, p *profile.Profile, pool *pgxpool.Pool, signed, named auth.Ways) auth.Ways {
+// tokens, those that are shown to the LMS or else those of its table, what a proxy says,
+// the LMS's cookie. Who shows a token means it. Of what comes along by itself the proxy's
+// word is the fresher one. shown is nil where nothing is shown to the LMS.
+func waysOf(cfg Config, p *profile.Profile, pool *pgxpool.Pool, signed, named auth.Ways, shown *auth.Introspection) auth.Ways {
 	ways := slices.Clone(signed)
-	if table, ok := p.Token(); ok {
+	shownTokens, shownCookies := introspects(cfg)
+	if shownTokens && shown != nil {
+		ways = append(ways, shown)
+	} else if table, ok := p.Token(); ok {
 		ways = append(ways, auth.NewTokens(pool, auth.TokenTable(table)))
 	}
 	ways = append(ways, named...)
+	if shownCookies && shown != nil {
+		ways = append(ways, shown)
+	}
 	if table, ok := p.Session(); ok && cfg.SessionSecret != "" {
 		schema, accounts := p.Accounts()
 		ways = append(ways, auth.NewSessions(pool, auth.SessionTable{
@@ -63,7 +70,8 @@ func waysOf(cfg Config, p *profile.Profile, pool *pgxpool.Pool, signed, named au
 // noticing says how soon it shows that a right was taken away, and why not sooner.
 func noticing(cfg Config, p *profile.Profile) string {
 	var kinds []string
-	if _, ok := p.Token(); ok {
+	shownTokens, shownCookies := introspects(cfg)
+	if _, ok := p.Token(); ok && !shownTokens {
 		kinds = append(kinds, "tokens")
 	}
 	if cfg.SessionSecret != "" {
@@ -73,6 +81,9 @@ func noticing(cfg Config, p *profile.Profile) string {
 	if len(kinds) > 0 {
 		text += fmt.Sprintf("; %s are re-checked every %d s: their tables are not in the publication",
 			strings.Join(kinds, " and "), int(cfg.Recheck.Seconds()))
+	}
+	if shownTokens || shownCookies {
+		text += fmt.Sprintf("; what is shown to the LMS is shown again every %d s, %d credentials a second at most", int(cfg.Recheck.Seconds()), cfg.IntrospectRate)
 	}
 	if cfg.JWTKeys != "" {
 		text += "; signed tokens count until they expire, or their key is gone for a minute"

@@ -262,11 +262,12 @@ func TestSettingsOfSessionsThatDoNotFitAreExplained(t *testing.T) {
 		{sessions, Config{SessionSecret: "x"}, "", 1},
 		{p, Config{SessionSecretFallbacks: Secrets{"y"}}, "session_secret_fallbacks is set and session_secret is not; fix: set session_secret to the LMS's SECRET_KEY", 1},
 		{tokens, Config{SessionSecret: "x"}, "session_secret is set, but profile \"django\" does not say where sessions are; fix: give it auth: {session: ", 1},
-		{sessions, Config{}, "profile \"django\" does not say where tokens are, and none of session_secret, jwt_keys and proxy_user_header is set, so nobody could sign in; fix: ", 0},
+		{sessions, Config{}, "profile \"django\" does not say where tokens are, and none of session_secret, jwt_keys, proxy_user_header and introspect_url is set, so nobody could sign in; fix: ", 0},
 		{sessions, Config{ProxyUserHeader: "Remote-User"}, "", 0},
+		{sessions, Config{IntrospectURL: "https://lms.example.org"}, "", 0},
 	} {
 		c.cfg.Roles = RoleNames{"teacher"}
-		require.Len(t, waysOf(c.cfg, c.p, nil, nil, nil), c.ways)
+		require.Len(t, waysOf(c.cfg, c.p, nil, nil, nil, nil), c.ways)
 		err := canSignIn(c.cfg, c.p)
 		if c.want == "" {
 			require.NoError(t, err)
