@@ -16,6 +16,14 @@ type Tx struct {
 	// an error it yields nothing more, and the transaction must be dropped.
 	Changes iter.Seq2[*Change, error]
 
+	// Messages are the texts that the transaction gave to pg_logical_emit_message under
+	// MessagePrefix, in order, where they were asked for; known, like End, when Changes
+	// has been exhausted. One of more than MessageSize is nil.
+	Messages [][]byte
+	// MessagesLeft is how many more there were than MessagesAtMost, or than MessageBytes
+	// in all.
+	MessagesLeft int
+
 	// End is the position after the transaction: where to resume, and what to
 	// confirm. It is known only when Changes has been exhausted without an error.
 	End LSN
@@ -23,6 +31,12 @@ type Tx struct {
 	// transaction will not let itself be waited for.
 	More bool
 }
+
+// What of a transaction's messages is kept in memory.
+const (
+	MessagesAtMost = 10_000
+	MessageBytes   = 8 << 20
+)
 
 // Source names where positions come from.
 type Source struct {
@@ -67,8 +81,8 @@ type Checkpoint struct {
 	Last    Mark
 }
 
-// Mark identifies the newest transaction that a sink was given, so that a log that was
-// set back and written on differently can be told from the one that was read. Its zero
+// Mark identifies the newest transaction with changes that a sink was given, so that a
+// log that was set back and written on differently can be told from the one that was read. Its zero
 // value says that there was none since the snapshot.
 type Mark struct {
 	XID    uint32

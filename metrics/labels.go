@@ -64,6 +64,11 @@ func sentTypes() []string {
 
 func receivedTypes() []string { return []string{"ping", "pong", "auth"} }
 
+// sqlMessageOutcomes are what becomes of a message that SQL publishes.
+func sqlMessageOutcomes() []string {
+	return []string{"published", "malformed", "too_large", "too_many", "unknown_user", "not_transactional"}
+}
+
 // publishOutcomes are how a request to publish ends.
 func publishOutcomes() []string {
 	return []string{

@@ -126,6 +126,8 @@ func projectionSection(source func() Projection) prometheus.Collector {
 	return section[S]{source, []scraped[S]{
 		countersBy("events_total", "Events found in the log, and custom messages.", "kind", eventKinds(),
 			func(p S) map[string]uint64 { return p.Events }),
+		countersBy("sql_messages_total", "Messages that SQL published with pg_logical_emit_message, by what became of them: published, or why not.",
+			"outcome", sqlMessageOutcomes(), func(p S) map[string]uint64 { return p.Messages }),
 		counter("projection_unchanged_rows_total",
 			"Rows that a transaction saved as they were, as far as the profile reads them.",
 			func(p S) uint64 { return p.Unchanged }),

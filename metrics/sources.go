@@ -64,6 +64,7 @@ type Snapshot struct {
 type Projection struct {
 	Events    map[string]uint64 // by kind
 	Unchanged uint64            // rows saved as they were
+	Messages  map[string]uint64 // that SQL published, by what became of them
 }
 
 // Router counts what the router did, since the process began.

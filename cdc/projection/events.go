@@ -33,6 +33,7 @@ type eventWriter struct {
 	first     uint32 // number before the first event
 	last      uint32 // number of the last event
 	kinds     [len(cdc.Kinds) + 1]uint64
+	heard     [len(Hearings)]uint64
 	buf       []byte
 
 	events []*cdc.Event

@@ -13,7 +13,7 @@ import (
 // A transaction that changes rights stands alone: whoever finds new rights in
 // memory must find everything before them published.
 func (p *Projection) keep(at shadow.Checkpoint, meant Result, more bool) error {
-	if p.fold.empty() { // nothing to keep but the position
+	if p.fold.empty() && len(meant.Events) == 0 { // nothing to keep but the position
 		p.checkpoint, p.dirty = at, true
 		if p.group.isEmpty() {
 			p.publish(meant)

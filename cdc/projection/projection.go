@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,6 +32,7 @@ type Projection struct {
 	group      group
 	publish    func(Result)
 	told       cdc.Position // of the newest event
+	complained time.Time    // of a message that could not be told
 	failure    error        // of an Advance, for Sync to say
 	stale      string       // why the shadow must be compared with a snapshot
 	closing    time.Time    // when the next assignment closes by itself; zero: none does
@@ -71,6 +73,7 @@ type stats struct {
 	changes atomic.Uint64
 	noops   atomic.Uint64
 	events  [len(cdc.Kinds) + 1]atomic.Uint64 // by cdc.Kind
+	heard   [len(Hearings)]atomic.Uint64      // by hearing
 }
 
 // Stats counts since the start of the process.
@@ -78,6 +81,7 @@ type Stats struct {
 	Changes uint64              // row changes folded
 	Noops   uint64              // rows touched by a transaction that left them as they were
 	Events  map[cdc.Kind]uint64 // events given
+	Heard   map[string]uint64   // messages of transactions, by Hearings
 }
 
 // Result is what one transaction meant, or of a large one a part.
@@ -96,6 +100,7 @@ type Config struct {
 	// Rows is how many rows that a transaction touched are kept in memory before they
 	// go aside (16,384, which takes about 10 MB).
 	Rows int
+	Log  *slog.Logger // of messages that could not be told (nil: none)
 
 	// Emails has ByEmail find people, which takes about 100 bytes of memory for each.
 	Emails bool
@@ -104,7 +109,7 @@ type Config struct {
 // Open loads the projection that the store holds. What transactions meant will be
 // given to publish, one after the other, in the goroutine that applies them.
 func Open(store *shadow.Store, p *profile.Profile, publish func(Result), cfg Config) (*Projection, error) {
-	cfg.Rows = cmp.Or(cfg.Rows, 16<<10)
+	cfg.Rows, cfg.Log = cmp.Or(cfg.Rows, 16<<10), cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	at, _ := store.Checkpoint()
 	pr := newProjection(generation{store, at.Generation}, p, publish, cfg)
 	pr.checkpoint, pr.told = at, store.Newest()
@@ -221,6 +226,9 @@ func (p *Projection) count(w *eventWriter) {
 	for kind, n := range w.kinds {
 		p.stats.events[kind].Add(n)
 	}
+	for i, n := range w.heard {
+		p.stats.heard[i].Add(n)
+	}
 }
 
 // foldTx reads the transaction and settles what it means.
@@ -248,14 +256,16 @@ func (p *Projection) foldTx(tx *cdc.Tx) (*eventWriter, error) {
 		return nil, err
 	}
 	p.fold.noteAdmins(tx.Commit)
-	return w, nil
+	return w, w.hear(tx)
 }
 
 // after is the checkpoint behind the transaction.
 func (p *Projection) after(tx *cdc.Tx) shadow.Checkpoint {
 	at := p.checkpoint
 	at.Applied = tx.End
-	at.Last = cdc.Mark{XID: tx.XID, Commit: tx.Commit, End: tx.End}
+	if p.fold.changes > 0 {
+		at.Last = cdc.Mark{XID: tx.XID, Commit: tx.Commit, End: tx.End}
+	}
 	return at
 }
 
@@ -331,9 +341,12 @@ func (p *Projection) Counts(person cdc.Person) cdc.Counts {
 
 // Stats answers the counters since the start of the process.
 func (p *Projection) Stats() Stats {
-	s := Stats{Changes: p.stats.changes.Load(), Noops: p.stats.noops.Load(), Events: map[cdc.Kind]uint64{}}
+	s := Stats{Changes: p.stats.changes.Load(), Noops: p.stats.noops.Load(), Events: map[cdc.Kind]uint64{}, Heard: map[string]uint64{}}
 	for _, k := range cdc.Kinds {
 		s.Events[k] = p.stats.events[k].Load()
+	}
+	for i, h := range Hearings {
+		s.Heard[h] = p.stats.heard[i].Load()
 	}
 	return s
 }

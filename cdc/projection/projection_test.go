@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -31,6 +32,7 @@ type gateway struct {
 	rows      int  // projection.Config.Rows
 	discard   bool // what is published
 	telling   func(projection.Result)
+	log       *slog.Logger
 	published []projection.Result
 	*projection.Projection
 }
@@ -71,7 +73,7 @@ func (g *gateway) open() {
 	var err error
 	g.store, err = shadow.Open(g.dir, shadow.Config{})
 	require.NoError(g.t, err)
-	g.Projection, err = projection.Open(g.store, g.profile, g.publish, projection.Config{Rows: g.rows, Emails: true})
+	g.Projection, err = projection.Open(g.store, g.profile, g.publish, projection.Config{Rows: g.rows, Log: g.log, Emails: true})
 	require.NoError(g.t, err)
 }
 

@@ -58,7 +58,7 @@ func Check(ctx context.Context, cfg Config) ([]Finding, error) {
 	if e := held.explain(cfg); e != nil && (!held.Oldest.Exact || held.Oldest.Age(time.Now()) >= cfg.HeldFor) {
 		found = append(found, Finding{Advice, e})
 	}
-	more, err = advise(ctx, c, tables)
+	more, err = advise(ctx, c, cfg, tables)
 	return append(found, more...), err
 }
 
@@ -107,6 +107,10 @@ func checkServer(ctx context.Context, c *conn, cfg Config) ([]Finding, error) {
 	}
 	problem(c.version < minVersion, &SetupError{
 		Setting: "server version", Got: r.text(0), Want: fmt.Sprintf("%d or later", minVersion), Fix: "upgrade PostgreSQL",
+	})
+	problem(cfg.Messages && c.version < messagesFrom, &SetupError{
+		Setting: "sql_messages", Got: fmt.Sprintf("true on PostgreSQL %d, which does not pass on what SQL announces with pg_logical_emit_message", c.version),
+		Want: fmt.Sprintf("PostgreSQL %d or later, or false", messagesFrom), Fix: "set sql_messages to false, or upgrade PostgreSQL",
 	})
 	problem(r.bool(1), &SetupError{
 		Setting: "server", Got: "a standby", Want: "the primary",
@@ -179,7 +183,7 @@ func sound(ctx context.Context, c *conn, cfg Config, role string) ([]*table, []F
 }
 
 // advise looks at what works and could hurt later.
-func advise(ctx context.Context, c *conn, tables []*table) ([]Finding, error) {
+func advise(ctx context.Context, c *conn, cfg Config, tables []*table) ([]Finding, error) {
 	rows, err := c.query(ctx, `
 		SELECT current_setting('max_slot_wal_keep_size', true), current_setting('wal_writer_delay'),
 			current_setting('synchronous_commit') = 'off' OR EXISTS (SELECT FROM pg_catalog.pg_db_role_setting s
@@ -208,7 +212,7 @@ func advise(ctx context.Context, c *conn, tables []*table) ([]Finding, error) {
 		Setting: "idle_replication_slot_timeout", Got: idle + ": a slot that nobody reads for that long is lost", Want: "0, or longer than schoolbell is ever stopped",
 		Fix: "ALTER SYSTEM SET idle_replication_slot_timeout = 0, then SELECT pg_reload_conf(); it is max_slot_wal_keep_size that protects the disk",
 	})
-	advice(c.version < messagesFrom, &SetupError{
+	advice(c.version < messagesFrom && !cfg.Messages, &SetupError{
 		Setting: "server version", Got: fmt.Sprintf("%d, which does not pass on what SQL announces with pg_logical_emit_message", c.version),
 		Want: fmt.Sprintf("%d or later for custom messages from SQL", messagesFrom), Fix: "upgrade PostgreSQL when you can",
 	})

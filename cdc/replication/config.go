@@ -49,6 +49,9 @@ type Config struct {
 	// Role is who will follow, for InitSQL and Check run by somebody else. By default
 	// the role in URL.
 	Role string
+	// Messages asks for what SQL announces with pg_logical_emit_message, from PostgreSQL
+	// 14 on.
+	Messages bool
 	// Interrupted says that the sink holds the beginning of a first snapshot: a slot of
 	// our name is what an earlier first start left behind, and may be dropped.
 	Interrupted bool

@@ -80,11 +80,13 @@ func (r *Reader) apply(ctx context.Context, s *stream, sink Sink) error {
 	if err := s.reached(); err != nil {
 		return err
 	}
-	if some, err := s.peek(ctx); err != nil || !some {
-		if err == nil {
-			r.advance(s, sink, s.tx.End, s.tx.CommitTime)
-		}
+	some, err := s.peek(ctx)
+	if err != nil {
 		return err
+	}
+	if !some && len(s.tx.Messages) == 0 {
+		r.advance(s, sink, s.tx.End, s.tx.CommitTime)
+		return nil
 	}
 	r.board.began(s)
 	defer r.board.applying.Store(0)
@@ -98,7 +100,10 @@ func (r *Reader) apply(ctx context.Context, s *stream, sink Sink) error {
 	if err != nil {
 		return &sinkError{fmt.Errorf("apply the transaction at %v: %w", r.at.theirs(s.tx.Commit), err)}
 	}
-	r.at.handed, r.at.last = s.tx.End, cdc.Mark{XID: s.tx.XID, Commit: s.tx.Commit, End: s.tx.End}
+	r.at.handed = s.tx.End
+	if some { // messages alone come again only while they are asked for
+		r.at.last = cdc.Mark{XID: s.tx.XID, Commit: s.tx.Commit, End: s.tx.End}
+	}
 	s.now = time.Now()
 	s.appliedAt, s.unsynced = s.now, true
 	r.board.ended(s)

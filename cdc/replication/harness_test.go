@@ -144,6 +144,8 @@ type sink struct {
 	ends     []cdc.LSN
 	commits  []cdc.LSN
 	changes  []string
+	messages []string
+	left     int      // messages
 	doubled  []string // keys inserted twice
 	source   cdc.Source
 	at       cdc.LSN
@@ -158,8 +160,9 @@ type sink struct {
 	onApply   func(*cdc.Tx) error
 	onChange  func(*cdc.Change)
 	onAdvance func(clock time.Time) (wake time.Time)
-	forget    bool // changes are not kept
-	dead      bool // Sync fails: the machine is about to stop
+	forget    bool    // changes are not kept
+	dead      bool    // Sync fails: the machine is about to stop
+	answers   cdc.LSN // of Sync, whatever is durable: the process is about to be killed; 0: the truth
 
 	saved struct { // what a crash leaves
 		tables map[string]map[string]string
@@ -250,10 +253,12 @@ func (s *sink) Apply(ctx context.Context, tx *cdc.Tx) error {
 	}
 	type edit struct{ table, key, text string }
 	var edits []edit
+	some := false
 	for c, err := range tx.Changes {
 		if err != nil {
 			return err
 		}
+		some = true
 		if s.onChange != nil {
 			s.onChange(c)
 		}
@@ -289,7 +294,14 @@ func (s *sink) Apply(ctx context.Context, tx *cdc.Tx) error {
 			s.tables[e.table][e.key] = e.text
 		}
 	}
-	s.at, s.last = tx.End, cdc.Mark{XID: tx.XID, Commit: tx.Commit, End: tx.End}
+	s.at = tx.End
+	if some {
+		s.last = cdc.Mark{XID: tx.XID, Commit: tx.Commit, End: tx.End}
+	}
+	for _, m := range tx.Messages {
+		s.messages = append(s.messages, string(m))
+	}
+	s.left += tx.MessagesLeft
 	s.ends, s.commits = append(s.ends, tx.End), append(s.commits, tx.Commit)
 	return nil
 }
@@ -323,6 +335,9 @@ func (s *sink) Sync(context.Context) (cdc.LSN, error) {
 	}
 	s.syncs++
 	s.save()
+	if s.answers != 0 {
+		return s.answers, nil
+	}
 	return s.at, nil
 }
 

@@ -59,6 +59,7 @@ type Status struct {
 
 	Snapshot     Progress
 	Transactions int64
+	Loose        int64           // messages of ours that belonged to no transaction, and were left
 	Rows         []TableRows     // in the order of Config.Tables
 	Reconnects   map[Cause]int64 // every cause is there
 	// Resnapshots counts how often the tables were begun to be read again because the
@@ -118,7 +119,7 @@ func (c *counter) count(op cdc.Op) {
 // board is where Run and Watch write what Status reads.
 type board struct {
 	serverEnd, applied, confirmed atomic.Uint64
-	transactions                  atomic.Int64
+	transactions, loose           atomic.Int64
 	caughtUp                      atomic.Bool
 	fresh                         atomic.Int64 // Unix nanoseconds: what was committed before is applied
 	applying                      atomic.Int64 // Unix nanoseconds: since when the sink has the transaction it has; 0: none
@@ -262,7 +263,7 @@ func (r *Reader) Status() Status {
 	now := time.Now()
 	s := Status{
 		ServerEnd: cdc.LSN(b.serverEnd.Load()), Applied: cdc.LSN(b.applied.Load()), Confirmed: cdc.LSN(b.confirmed.Load()),
-		Transactions: b.transactions.Load(),
+		Transactions: b.transactions.Load(), Loose: b.loose.Load(),
 	}
 	for _, c := range b.counters {
 		s.Rows = append(s.Rows, TableRows{c.name, c.inserts.Load(), c.updates.Load(), c.deletes.Load(), c.truncates.Load()})

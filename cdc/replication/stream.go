@@ -56,9 +56,13 @@ const (
 
 // start begins to follow the log at a position.
 func start(ctx context.Context, c *conn, cfg Config, at serverLSN) error {
+	plugin := []string{"proto_version '1'", "publication_names " + literal(ident(cfg.Publication))}
+	if cfg.Messages {
+		plugin = append(plugin, "messages 'true'")
+	}
 	err := pglogrepl.StartReplication(ctx, c.PgConn, cfg.Slot, pglogrepl.LSN(at), pglogrepl.StartReplicationOptions{
 		Mode:       pglogrepl.LogicalReplication,
-		PluginArgs: []string{"proto_version '1'", "publication_names " + literal(ident(cfg.Publication))},
+		PluginArgs: plugin,
 	})
 	server, ok := errors.AsType[*pgconn.PgError](err)
 	if ok && server.Code == "55006" {

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -21,6 +22,7 @@ type transaction struct {
 	first  *cdc.Change // read before the sink is called; nil when it was taken
 	failed error       // why the changes ended early
 
+	bytes     int          // of tx.Messages
 	truncated []*cdc.Table // still to be yielded, one by one
 	truncate  cdc.Change
 	last      *cdc.Table // of the last change, and
@@ -40,10 +42,13 @@ func (s *stream) begin() (bool, error) {
 		s.first, s.failed, s.truncated = nil, nil, nil
 		s.tx.XID, s.tx.Commit, s.tx.CommitTime = m.XID, s.at.ours(serverLSN(m.FinalLSN)), m.CommitTime
 		s.tx.End, s.tx.More = 0, false
+		s.tx.Messages, s.tx.MessagesLeft, s.bytes = nil, 0, 0
 		return true, nil
 	case *pgoutput.Relation:
 		return false, s.describe(m)
-	case *pgoutput.Type, *pgoutput.Origin, *pgoutput.LogicalMessage:
+	case *pgoutput.LogicalMessage:
+		s.collect(m)
+	case *pgoutput.Type, *pgoutput.Origin:
 	default:
 		return false, &protocolError{fmt.Errorf("%T outside of any transaction", m)}
 	}
@@ -51,7 +56,8 @@ func (s *stream) begin() (bool, error) {
 }
 
 // peek reads up to the first change and reports whether there is one: before
-// PostgreSQL 15 every transaction of the database is announced, ours or not.
+// PostgreSQL 15 every transaction of the database is announced, ours or not. Where there
+// is none, the transaction has been read, and its messages are known.
 func (s *stream) peek(ctx context.Context) (bool, error) {
 	var err error
 	s.first, err = s.change(ctx)
@@ -119,10 +125,29 @@ func (s *stream) change(ctx context.Context) (*cdc.Change, error) {
 			}
 		case *pgoutput.Commit:
 			return nil, s.commit(m)
-		case *pgoutput.Type, *pgoutput.Origin, *pgoutput.LogicalMessage:
+		case *pgoutput.LogicalMessage:
+			s.collect(m)
+		case *pgoutput.Type, *pgoutput.Origin:
 		default:
 			return nil, &protocolError{fmt.Errorf("%T inside a transaction", m)}
 		}
+	}
+}
+
+// collect keeps a message of ours. One that belongs to no transaction may tell of what
+// was rolled back, and comes again with no way to say that it did: it is only counted.
+func (s *stream) collect(m *pgoutput.LogicalMessage) {
+	switch {
+	case string(m.Prefix) != cdc.MessagePrefix:
+	case !m.Transactional || !s.open:
+		s.board.loose.Add(1)
+	case len(s.tx.Messages) == cdc.MessagesAtMost || s.bytes+len(m.Content) > cdc.MessageBytes:
+		s.tx.MessagesLeft++
+	case len(m.Content) > cdc.MessageSize:
+		s.tx.Messages = append(s.tx.Messages, nil)
+	default:
+		s.tx.Messages = append(s.tx.Messages, bytes.Clone(m.Content))
+		s.bytes += len(m.Content)
 	}
 }
 

@@ -28,7 +28,7 @@ alone does not count.`,
 			return check(cmd, cfg)
 		},
 	}
-	addConfigFlags(cmd.Flags(), "config", "database", "profile", "publication", "slot",
+	addConfigFlags(cmd.Flags(), "config", "database", "profile", "publication", "slot", "sql_messages",
 		"session_secret", "session_secret_fallbacks", "session_backends", "recheck",
 		"jwt_keys", "jwt_issuer", "jwt_audience", "jwt_user_claim", "jwt_leeway",
 		"proxy_user_header", "proxy_user_networks", "proxy_user_by",

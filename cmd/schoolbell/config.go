@@ -81,6 +81,8 @@ type Config struct {
 
 	Roles RoleNames `key:"roles" env:"SCHOOLBELL_ROLES" default:"teacher,tutor,admin" oneof:"teacher tutor admin student" unit:"list" help:"Who may connect: some of teacher, tutor, admin, student; a student is told of nothing that is not theirs, and gets no counts."`
 
+	SQLMessages bool `key:"sql_messages" env:"SCHOOLBELL_SQL_MESSAGES" default:"false" unit:"bool" help:"Take custom messages that SQL publishes with pg_logical_emit_message(true, 'schoolbell', …), from PostgreSQL 14 on. Every role of the database may call it, unless you revoke that."`
+
 	HistoryAge  time.Duration `key:"history_age" env:"SCHOOLBELL_HISTORY_AGE" default:"168h" min:"1m" unit:"duration" help:"How long events are kept for clients that come back."`
 	HistorySize Size          `key:"history_size" env:"SCHOOLBELL_HISTORY_SIZE" default:"1GB" min:"1MB" unit:"size" help:"How much disk the kept events may take; the oldest go first."`
 

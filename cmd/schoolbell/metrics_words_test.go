@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/schoolbell/schoolbell/cdc"
+	"github.com/schoolbell/schoolbell/cdc/projection"
 	"github.com/schoolbell/schoolbell/cdc/replication"
 	"github.com/schoolbell/schoolbell/metrics"
 	"github.com/schoolbell/schoolbell/router"
@@ -49,6 +50,9 @@ func TestTheMetricsKnowTheWordsOfEveryStep(t *testing.T) {
 		require.Contains(t, values("schoolbell_limited_total"), limit)
 	}
 	require.Contains(t, values("schoolbell_messages_sent_total"), router.GapType)
+	for _, hearing := range projection.Hearings {
+		require.Contains(t, values("schoolbell_sql_messages_total"), hearing)
+	}
 	for _, outcome := range wsserver.PublishOutcomes {
 		require.Contains(t, values("schoolbell_publish_requests_total"), outcome)
 	}

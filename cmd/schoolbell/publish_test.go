@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/schoolbell/schoolbell/deploy/postgres/pgtest"
 	"github.com/schoolbell/schoolbell/deploy/school"
 )
 
@@ -205,4 +206,77 @@ func TestATokenOfAServiceThatIsTooShortIsRefused(t *testing.T) {
 		require.Contains(t, out, "fix: make one with openssl rand -hex 32")
 		require.NotContains(t, out, token)
 	}
+}
+
+func TestWhatSQLPublishesIsToldWithItsTransactionAndOnlyIfItCommits(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	const sentence = "which does not pass on what SQL announces with pg_logical_emit_message, want PostgreSQL 14 or later, or false; " +
+		"fix: set sql_messages to false, or upgrade PostgreSQL"
+	gateway := s.serve("--sql-messages", "--publish-tokens", service)
+	code, out := s.check("--sql-messages")
+	if pgtest.Server(t).Major() < 14 {
+		require.Equal(t, 1, gateway.wait(30*time.Second))
+		require.Contains(t, gateway.text(), sentence)
+		require.Equal(t, 1, code, out)
+		require.Contains(t, out, sentence)
+		return
+	}
+	require.Zero(t, code, out)
+	s.ready()
+	teacher, head := s.school.Teachers[0], s.school.Admins[0]
+	s.exec(`UPDATE assignments_assignment SET author_id = $1`, teacher.ID)
+	d, admin := s.watch(teacher), s.watch(head)
+	emit := func(body string) string { return "SELECT pg_logical_emit_message(true, 'schoolbell', '" + body + "')" }
+	const marked = `UPDATE assignments_assignmentsubmission SET grade = 91 WHERE id = (SELECT min(id) FROM assignments_assignmentsubmission WHERE submitted_at IS NOT NULL)`
+	s.exec("BEGIN; " + emit(message(teacher, 1)) + "; " + marked + "; " + emit(message(teacher, 2)) + "; COMMIT")
+	s.exec("BEGIN; " + emit(message(teacher, 3)) + "; ROLLBACK")
+	s.exec(emit(`{"user":1,"type":"grade"}`))
+	s.exec("SELECT pg_logical_emit_message(false, 'schoolbell', '{}')")
+	s.exec(emit(`{"group":"dashboard_metrics","type":"exam_moved","data":{"n":4}}`))
+	s.sees(admin, 2)
+	between := s.published(message(teacher, 5), "")
+	s.exec(emit(message(teacher, 6)))
+
+	s.sees(d, 5)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var kinds []string
+	for _, e := range d.events {
+		kinds = append(kinds, strings.TrimSuffix(e.kind+" "+e.fields[:strings.IndexByte(e.fields, ',')], ` {"assignment_id":`))
+	}
+	require.Equal(t, "grade", d.events[0].kind)
+	require.Equal(t, []string{`exam_moved {"n":1`, `exam_moved {"n":2`, `exam_moved {"n":5`, `exam_moved {"n":6`}, kinds[1:])
+	require.Equal(t, between, d.events[3].id)
+	require.Equal(t, d.events[0].timestamp, d.events[1].timestamp, "the time of the commit")
+	at := strings.TrimSuffix(d.events[0].id, ".1")
+	require.Equal(t, []string{at + ".2", at + ".3"}, []string{d.events[1].id, d.events[2].id})
+	page := get(t, "http://"+s.admin+"/metrics", ready)
+	require.Equal(t, "4", metric(page, `schoolbell_sql_messages_total{outcome="published"}`))
+	require.Equal(t, "1", metric(page, `schoolbell_sql_messages_total{outcome="malformed"}`))
+	require.Equal(t, "1", metric(page, `schoolbell_sql_messages_total{outcome="not_transactional"}`))
+	require.Equal(t, "1", metric(page, `schoolbell_publish_requests_total{outcome="published"}`))
+	require.Equal(t, "5", metric(page, `schoolbell_events_total{kind="custom"}`))
+}
+
+// The README says who may publish by SQL, and how to change that.
+func TestEveryRoleMayPublishBySQLUnlessThatIsRevoked(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	more := ""
+	if pgtest.Server(t).Major() >= 17 {
+		more = ", boolean"
+	}
+	role := s.role("LOGIN")
+	conn := connectTo(t, s.as(role))
+	const emit = "SELECT pg_logical_emit_message(true, 'schoolbell', '{}'), pg_logical_emit_message(true, 'schoolbell', '{}'::bytea)"
+	_, err := conn.Exec(t.Context(), emit)
+	require.NoError(t, err)
+	functions := "pg_logical_emit_message(boolean, text, text" + more + "), pg_logical_emit_message(boolean, text, bytea" + more + ")"
+	s.exec("REVOKE EXECUTE ON FUNCTION " + functions + " FROM PUBLIC")
+	_, err = conn.Exec(t.Context(), emit)
+	require.ErrorContains(t, err, "permission denied")
+	s.exec("GRANT EXECUTE ON FUNCTION " + functions + " TO " + role)
+	_, err = conn.Exec(t.Context(), emit)
+	require.NoError(t, err)
 }

@@ -40,7 +40,8 @@ func (g *gateway) sources() metrics.Sources {
 		},
 		Projection: func() metrics.Projection {
 			s := g.projection.Stats()
-			return metrics.Projection{Events: words(s.Events), Unchanged: s.Noops}
+			s.Heard["not_transactional"] = uint64(g.reader.Status().Loose)
+			return metrics.Projection{Events: words(s.Events), Unchanged: s.Noops, Messages: s.Heard}
 		},
 		Router: func() metrics.Router {
 			s := g.router.Stats()
