@@ -30,7 +30,7 @@ func (r *Router) Admits(p cdc.Person) error {
 	switch {
 	case !p.Active:
 		return ErrInactive
-	case p.Role == cdc.NoRole || !slices.Contains(r.cfg.Roles, p.Role):
+	case !slices.Contains(r.cfg.Roles, p.Role):
 		return ErrRole
 	}
 	return nil

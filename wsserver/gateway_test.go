@@ -61,7 +61,7 @@ func (m *memory) Kept() cdc.Position {
 func (*memory) Lost() cdc.Position { return cdc.Position{} }
 
 // school is the people, and the tokens "t-ID" of those whom it knows: "t-ID~5s" for
-// as long.
+// as long, "t-ID~teacher" for that role.
 type school struct {
 	mu       sync.Mutex
 	people   map[cdc.ID]cdc.Person
@@ -100,6 +100,8 @@ func (s *school) Authenticate(ctx context.Context, r *http.Request) (auth.Identi
 		id := auth.Identity{User: user, Way: cmp.Or(s.proofs.ways[user], "token"), Expires: s.proofs.expires}
 		if d, err := time.ParseDuration(strings.TrimRight(rest, "~")); err == nil {
 			id.Expires = time.Now().Add(d)
+		} else if cdc.ParseRole(rest) != cdc.NoRole || rest == "headmaster" {
+			id.Role = rest
 		}
 		return id, nil
 	}

@@ -76,7 +76,9 @@ func (s *Server) subscribe(v visitor) (*session, *refusal) {
 		if !ok {
 			return nil, s.refusalOf(router.ErrInactive)
 		}
-		v.person = again
+		if v.person = again; !isFor(v.identity, again) {
+			return nil, forAnotherRole()
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/schoolbell/schoolbell/router"
 	"github.com/schoolbell/schoolbell/wsserver/auth"
 )
 
@@ -120,7 +121,7 @@ func (s *Server) askAgain(ctx context.Context, open []*session) {
 	if err != nil && ctx.Err() == nil {
 		s.deps.Log.Warn("cannot ask whether credentials still hold; nobody is sent away for that", "err", err)
 	}
-	var ends []*session
+	var ends, narrow []*session
 	s.mu.Lock()
 	for i, c := range open {
 		if c.identity != before[i] {
@@ -128,6 +129,9 @@ func (s *Server) askAgain(ctx context.Context, open []*session) {
 			continue
 		}
 		c.identity = now[i]
+		if now[i].Role != "" {
+			narrow = append(narrow, c)
+		}
 	}
 	for _, i := range revoked {
 		if open[i] != nil {
@@ -136,6 +140,11 @@ func (s *Server) askAgain(ctx context.Context, open []*session) {
 	}
 	s.mu.Unlock()
 	s.revoke(ends)
+	for _, c := range narrow { // whose proof is for one role, which they may have no more
+		if p, ok := s.deps.People.Person(c.person); ok && !isFor(c.proof(), p) {
+			c.end(endingOf(router.ErrRole))
+		}
+	}
 }
 
 // endExpired ends the sessions whose credential has ended by itself.

@@ -72,6 +72,13 @@ func plural(roles []cdc.Role) string {
 	return strings.Join(words[:last], ", ") + " and " + words[last]
 }
 
+func forAnotherRole() *refusal {
+	return &refusal{
+		status: http.StatusForbidden, code: "role_not_allowed",
+		detail: "this token is for another role than the account has; get a new one",
+	}
+}
+
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, no *refusal) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json; charset=utf-8")
@@ -152,8 +159,14 @@ func (s *Server) admit(r *http.Request) (visitor, *refusal) {
 	if err := s.deps.Router.Admits(v.person); err != nil {
 		return visitor{}, s.refusalOf(err)
 	}
+	if !isFor(v.identity, v.person) {
+		return visitor{}, forAnotherRole()
+	}
 	return v, nil
 }
+
+// isFor reports whether a proof is good for somebody with the role that they have.
+func isFor(id auth.Identity, p cdc.Person) bool { return id.Role == "" || id.Role == p.Role.String() }
 
 // identify asks whose the credential is, as far as the limits allow.
 func (s *Server) identify(r *http.Request, address netip.Addr) (auth.Identity, question, *refusal) {

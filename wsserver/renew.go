@@ -74,6 +74,9 @@ func (c *session) prove(ctx context.Context, token string) (id auth.Identity, re
 	case cdc.ParseID(id.User) != c.person:
 		return id, "other_account"
 	}
+	if p, ok := c.server.deps.People.Person(c.person); ok && !isFor(id, p) {
+		return id, forAnotherRole().code
+	}
 	return id, ""
 }
 
@@ -95,9 +98,9 @@ func (c *session) answer(id auth.Identity, refused string) {
 	c.server.deps.Log.Debug("token handed in", "user", c.person, "reason", refused)
 }
 
-// expires is when the session ends unless a newer token comes; zero: not by itself.
-func (c *session) expires() time.Time {
+// proof is what was shown last.
+func (c *session) proof() auth.Identity {
 	c.server.mu.Lock()
 	defer c.server.mu.Unlock()
-	return c.identity.Expires
+	return c.identity
 }

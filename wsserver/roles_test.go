@@ -82,3 +82,40 @@ func TestARefusalSaysWhoseRolesMayConnect(t *testing.T) {
 		require.Equal(t, want, decode(t, body)["detail"])
 	}
 }
+
+func TestATokenForAnotherRoleThanTheAccountHasIsRefused(t *testing.T) {
+	g := start(t, wsserver.Config{}, nil)
+	for token, allowed := range map[string]bool{
+		token(tom) + "~teacher": true, token(tom) + "~admin": false, token(tom) + "~headmaster": false,
+		token(ada) + "~admin": true, token(ada) + "~teacher": false, token(stu) + "~teacher": false, token(stu) + "~student": false,
+	} {
+		for _, path := range []string{"/api/session", "/api/events", "/ws/dashboard/"} {
+			answer, err := http.Get(g.url(path, token, ""))
+			require.NoError(t, err)
+			if allowed {
+				require.NotEqual(t, 403, answer.StatusCode, token)
+			} else {
+				require.Equal(t, 403, answer.StatusCode, token)
+				requireRefusal(t, answer, "role_not_allowed")
+			}
+			require.NoError(t, answer.Body.Close())
+		}
+	}
+	d := g.enter(t, tom, "")
+	require.Equal(t, "role_not_allowed", d.handIn(token(tom) + "~admin")["reason"])
+	require.Equal(t, true, d.handIn(token(tom) + "~teacher")["ok"])
+}
+
+func TestASessionEndsWhenItsTokenIsForAnotherRoleThanTheLMSGivesByNow(t *testing.T) {
+	inBubbleOf(t, wsserver.Config{}, nil, func(t *testing.T, g *gateway, network pipes) {
+		d, _ := network.enterWith(t, token(tom)+"~teacher")
+		any, _ := network.enterWith(t, token(tom))
+		time.Sleep(5 * time.Second)
+		g.router.Publish(router.Batch{Cursor: cdc.Position{LSN: 50}, People: []cdc.Person{g.school.put(person(tom, cdc.Admin))}})
+		began := time.Now()
+		d.requireClosed(4403, "role_not_allowed", false)
+		require.LessOrEqual(t, time.Since(began), 10*time.Second)
+		require.NotEmpty(t, any.until("metrics"))
+		require.NoError(t, any.CloseNow())
+	})
+}

@@ -146,7 +146,7 @@ func (c *session) appendOwn(b *batch, w wants) {
 	}
 	switch {
 	case w == wantWelcome:
-		b.add("welcome", appendWelcome(nil, p, counts, c.sub, c.asked, c.expires(), now))
+		b.add("welcome", appendWelcome(nil, p, counts, c.sub, c.asked, c.proof().Expires, now))
 	case counts != nil:
 		b.add("metrics", appendMetrics(nil, *counts, cursor, now))
 	}

@@ -30,7 +30,7 @@ alone does not count.`,
 	}
 	addConfigFlags(cmd.Flags(), "config", "database", "profile", "publication", "slot", "sql_messages",
 		"session_secret", "session_secret_fallbacks", "session_backends", "recheck",
-		"jwt_keys", "jwt_issuer", "jwt_audience", "jwt_user_claim", "jwt_leeway",
+		"jwt_keys", "jwt_issuer", "jwt_audience", "jwt_user_claim", "jwt_role_claim", "jwt_leeway",
 		"proxy_user_header", "proxy_user_networks", "proxy_user_by",
 		"introspect_url", "introspect_preset", "introspect_cookie", "introspect_method", "introspect_headers", "introspect_user",
 		"introspect_expires", "introspect_requires", "introspect_refusals", "introspect_rate")

@@ -56,6 +56,7 @@ type Config struct {
 	JWTIssuer    string        `key:"jwt_issuer" env:"SCHOOLBELL_JWT_ISSUER" unit:"text" help:"What the claim iss of signed tokens must be."`
 	JWTAudience  string        `key:"jwt_audience" env:"SCHOOLBELL_JWT_AUDIENCE" unit:"text" help:"What the claim aud of signed tokens must have; set it wherever the issuer signs for other applications too."`
 	JWTUserClaim string        `key:"jwt_user_claim" env:"SCHOOLBELL_JWT_USER_CLAIM" default:"sub" unit:"name" help:"The claim of signed tokens that is the LMS's key of the account."`
+	JWTRoleClaim string        `key:"jwt_role_claim" env:"SCHOOLBELL_JWT_ROLE_CLAIM" unit:"name" help:"The claim of signed tokens that is the role they are for, like teacher; a token for another role than the LMS gives the account is refused, and none gives a role. Without it tokens are for any."`
 	JWTLeeway    time.Duration `key:"jwt_leeway" env:"SCHOOLBELL_JWT_LEEWAY" default:"30s" min:"0s" unit:"duration" help:"How far the clock of the issuer of signed tokens may differ from ours, at most 10m: so much longer they count."`
 
 	// The networks have no default: on a machine that others can log in to, even its own

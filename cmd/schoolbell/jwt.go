@@ -13,7 +13,7 @@ func signedTokens(ctx context.Context, cfg Config) (auth.Ways, error) {
 		return nil, nil
 	}
 	jwt, err := auth.NewJWT(ctx, auth.JWTConfig{
-		Keys: cfg.JWTKeys, Issuer: cfg.JWTIssuer, Audience: cfg.JWTAudience, User: cfg.JWTUserClaim, Leeway: cfg.JWTLeeway,
+		Keys: cfg.JWTKeys, Issuer: cfg.JWTIssuer, Audience: cfg.JWTAudience, User: cfg.JWTUserClaim, Role: cfg.JWTRoleClaim, Leeway: cfg.JWTLeeway,
 	})
 	if err != nil {
 		return nil, err

@@ -35,10 +35,13 @@ func newSingleSignOn(t *testing.T) *singleSignOn {
 	return &singleSignOn{t, key, server.URL}
 }
 
-func (s *singleSignOn) token(user string, until time.Time) string {
+func (s *singleSignOn) token(user string, until time.Time) string { return s.tokenFor("", user, until) }
+
+// tokenFor is a token for one role.
+func (s *singleSignOn) tokenFor(role, user string, until time.Time) string {
 	s.t.Helper()
 	unsigned := jwt.NewWithClaims(jwt.SigningMethodEdDSA, jwt.MapClaims{
-		"iss": "https://sso.example", "aud": "dashboards", "account": user, "exp": until.Unix(),
+		"iss": "https://sso.example", "aud": "dashboards", "account": user, "exp": until.Unix(), "role": role,
 	})
 	unsigned.Header["kid"] = "one"
 	text, err := unsigned.SignedString(s.key)
@@ -122,6 +125,22 @@ func TestASessionEndsWithItsTokenUnlessItWasRenewedInTime(t *testing.T) {
 	require.NotContains(t, gateway.text(), later)
 }
 
+func TestATokenForOneRoleIsGoodWhileTheLMSGivesThat(t *testing.T) {
+	s, sso := newSite(t), newSingleSignOn(t)
+	s.serve("--jwt-keys", sso.url, "--jwt-user-claim", "account", "--jwt-role-claim", "role", "--recheck", "1s")
+	s.ready()
+	tom, hour := fmt.Sprint(s.school.Teachers[0].ID), time.Now().Add(time.Hour)
+	teacher := sso.tokenFor("teacher", tom, hour)
+	s.requireStatus(200, `"user_role":"teacher"`, s.base(), "Authorization", "Bearer "+teacher)
+	s.requireStatus(403, "this token is for another role", s.base(), "Authorization", "Bearer "+sso.tokenFor("admin", tom, hour))
+	s.requireStatus(401, "unauthenticated", s.base(), "Authorization", "Bearer "+sso.token(tom, hour))
+
+	conn := s.enterBy(teacher)
+	s.exec(`UPDATE accounts_user SET role = 'tutor' WHERE id = $1`, s.school.Teachers[0].ID)
+	require.EqualValues(t, 4403, s.nextOf(conn, "disconnect")["code"])
+	s.requireStatus(403, "role_not_allowed", s.base(), "Authorization", "Bearer "+teacher)
+}
+
 func TestMistakesOfTheSettingsForSignedTokensAreOneSentence(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "secret")
 	require.NoError(t, os.WriteFile(file, []byte("swordfish\n"), 0o600))
@@ -129,7 +148,7 @@ func TestMistakesOfTheSettingsForSignedTokensAreOneSentence(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"--jwt-issuer", "x"}, "jwt_issuer or jwt_audience is set and jwt_keys is not, so no signed token could be verified; fix: set jwt_keys, or leave them out"},
+		{[]string{"--jwt-issuer", "x"}, "jwt_issuer, jwt_audience or jwt_role_claim is set and jwt_keys is not, so no signed token could be verified; fix: set jwt_keys, or leave them out"},
 		{[]string{"--jwt-keys", "http://sso.example/keys"}, "use https"},
 		{[]string{"--jwt-keys", "/nowhere"}, "/nowhere: no such file or directory; fix: name a file that this user can read"},
 		{[]string{"--jwt-keys", file}, "a secret of 9 bytes could be guessed, want at least 32; fix: make one by openssl rand -base64 48"},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -47,31 +46,6 @@ func (s *site) proxyThatSignsIn() proxyThatSignsIn {
 	s.t.Cleanup(transport.CloseIdleConnections)
 	return p
 }
-
-// statusAt is what /api/session answers through the proxy, or whatever stands at base.
-func (s *site) statusAt(base string, headers ...string) (status int, body string) {
-	s.t.Helper()
-	r, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, base+"/api/session", nil)
-	require.NoError(s.t, err)
-	for i := 0; i < len(headers); i += 2 {
-		r.Header.Add(headers[i], headers[i+1])
-	}
-	resp, err := http.DefaultClient.Do(r)
-	require.NoError(s.t, err)
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	require.NoError(s.t, err)
-	return resp.StatusCode, string(text)
-}
-
-func (s *site) requireStatus(want int, say, base string, headers ...string) {
-	s.t.Helper()
-	status, body := s.statusAt(base, headers...)
-	require.Equal(s.t, want, status, "%v: %s", headers, body)
-	require.Contains(s.t, body, say)
-}
-
-func isUser(p school.Person) string { return fmt.Sprintf(`"user_id":%d,`, p.ID) }
 
 // Promise: whom a listed proxy names is in, and nobody else can name anybody.
 func TestOnlyAListedProxyCanNameWhoIsAsking(t *testing.T) {

@@ -28,8 +28,8 @@ func canSignIn(cfg Config, p *profile.Profile) error {
 	case cfg.SessionSecret != "" && !sessions:
 		return fmt.Errorf("session_secret is set, but profile %q does not say where sessions are; fix: give it "+
 			"auth: {session: {kind: django, from: TABLE, cookie: NAME}}, or leave session_secret out", p.Name())
-	case cfg.JWTKeys == "" && (cfg.JWTIssuer != "" || cfg.JWTAudience != ""):
-		return errors.New("jwt_issuer or jwt_audience is set and jwt_keys is not, so no signed token could be verified; fix: set jwt_keys, or leave them out")
+	case cfg.JWTKeys == "" && (cfg.JWTIssuer != "" || cfg.JWTAudience != "" || cfg.JWTRoleClaim != ""):
+		return errors.New("jwt_issuer, jwt_audience or jwt_role_claim is set and jwt_keys is not, so no signed token could be verified; fix: set jwt_keys, or leave them out")
 	case cfg.ProxyUserHeader == "" && (len(cfg.ProxyUserNetworks) > 0 || cfg.ProxyUserBy == "email"):
 		return errors.New("proxy_user_networks or proxy_user_by is set and proxy_user_header is not, so no proxy could name anybody; fix: set proxy_user_header, or leave them out")
 	case !tokens && cfg.SessionSecret == "" && cfg.JWTKeys == "" && cfg.ProxyUserHeader == "" && cfg.IntrospectURL == "":

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"io"
 	"net/http"
 	"regexp"
 	"slices"
@@ -147,6 +149,31 @@ func statusOf(t *testing.T, url string) int {
 	_ = resp.Body.Close()
 	return resp.StatusCode
 }
+
+// statusAt is what /api/session answers at an address, to a request with headers in pairs.
+func (s *site) statusAt(base string, headers ...string) (status int, body string) {
+	s.t.Helper()
+	r, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, base+"/api/session", nil)
+	require.NoError(s.t, err)
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Add(headers[i], headers[i+1])
+	}
+	resp, err := http.DefaultClient.Do(r)
+	require.NoError(s.t, err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(s.t, err)
+	return resp.StatusCode, string(text)
+}
+
+func (s *site) requireStatus(want int, say, base string, headers ...string) {
+	s.t.Helper()
+	status, body := s.statusAt(base, headers...)
+	require.Equal(s.t, want, status, "%v: %s", headers, body)
+	require.Contains(s.t, body, say)
+}
+
+func isUser(p school.Person) string { return fmt.Sprintf(`"user_id":%d,`, p.ID) }
 
 // watch is a person's client, connected until the test ends.
 func (s *site) watch(p school.Person) *dashboard {

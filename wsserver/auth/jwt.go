@@ -35,6 +35,7 @@ type JWTConfig struct {
 	Issuer   string        // the claim iss must be this; "": any
 	Audience string        // the claim aud must have this; "": any
 	User     string        // the claim that is the LMS's key of the account ("sub")
+	Role     string        // the claim that is the role that a token is for; "": a token is for any
 	Leeway   time.Duration // how far the issuer's clock may differ from ours (0)
 
 	// Refetch is the least time between two fetches from an address (5 s). Whoever
@@ -165,15 +166,32 @@ func (j *JWT) identity(claims jwt.MapClaims, token secret, keys *keySet) (Identi
 	if !ok {
 		return Identity{}, refused(fmt.Sprintf("names nobody: its claim %q is no text and no whole number", j.cfg.User))
 	}
+	role, err := j.role(claims)
+	if err != nil {
+		return Identity{}, err
+	}
 	expires, err := claims.GetExpirationTime()
 	if err != nil || expires == nil || expires.Year() > 9999 || expires.Year() < 1970 {
 		return Identity{}, refused("expires at a time that is none")
 	}
 	// Not sooner than a new session would be refused.
 	return Identity{
-		User: user, Way: "jwt", Expires: expires.Add(j.cfg.Leeway).UTC(),
+		User: user, Way: "jwt", Role: role, Expires: expires.Add(j.cfg.Leeway).UTC(),
 		proof: secret{strings.Clone(token.key)}, keys: keys,
 	}, nil
+}
+
+// role reads the claim that says which role a token is for. It narrows what the token
+// is good for, and gives nothing: what somebody may see, the LMS says.
+func (j *JWT) role(claims jwt.MapClaims) (string, error) {
+	if j.cfg.Role == "" {
+		return "", nil
+	}
+	role, ok := claims[j.cfg.Role].(string)
+	if !ok || role == "" || len(role) > longest {
+		return "", refused(fmt.Sprintf("is for no role: its claim %q is no text", j.cfg.Role))
+	}
+	return role, nil
 }
 
 // account reads the claim that names the account, a text or a whole number.

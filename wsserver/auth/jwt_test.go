@@ -332,6 +332,39 @@ func TestTheClaimsOfATokenAreChecked(t *testing.T) {
 	}
 }
 
+func TestAClaimOfARoleNarrowsWhatATokenIsFor(t *testing.T) {
+	k := keys()
+	path := write(t, publicPEM(t, k.ed))
+	for _, c := range []struct {
+		name  string
+		claim string // that is configured
+		value any    // of the claim role; nil: it is not there
+		want  string // the role, or a part of the error
+		err   bool
+	}{
+		{"nothing is configured", "", "admin", "", false},
+		{"a role", "role", "teacher", "teacher", false},
+		{"a word that is no role of ours", "role", "headmaster", "headmaster", false},
+		{"no claim", "role", nil, `is for no role: its claim "role" is no text`, true},
+		{"an empty one", "role", "", "is for no role", true},
+		{"a list", "role", []string{"admin"}, "is for no role", true},
+		{"a number", "role", 1, "is for no role", true},
+		{"a long one", "role", strings.Repeat("x", 600), "is for no role", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			j := newJWT(t, auth.JWTConfig{Keys: path, Role: c.claim})
+			id, err := j.Authenticate(t.Context(), token(sign(t, "EdDSA", k.ed, "", claims(map[string]any{"role": c.value}))))
+			if c.err {
+				require.ErrorIs(t, err, auth.ErrUnauthenticated)
+				require.ErrorContains(t, err, c.want)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, c.want, id.Role)
+		})
+	}
+}
+
 func TestAnIssuerOrAudienceThatIsNotConfiguredIsNotAsked(t *testing.T) {
 	k := keys()
 	j := newJWT(t, auth.JWTConfig{Keys: write(t, publicPEM(t, k.ed))})

@@ -14,6 +14,7 @@ type Identity struct {
 	User    string    // the LMS's key of the account, as PostgreSQL prints it
 	Way     string    // "token", "session" and so on, for logs and metrics
 	Expires time.Time // when the proof ends by itself; zero: it does not
+	Role    string    // the only role that the proof is for, in the protocol's word; "": any
 
 	proof secret  // what Recheck asks about; never shown
 	keys  *keySet // of a JWT: by which it was verified last
