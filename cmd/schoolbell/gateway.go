@@ -76,7 +76,7 @@ func openGateway(ctx context.Context, cfg Config, adopt bool, log *slog.Logger) 
 	if err != nil {
 		return g, usageError{err}
 	}
-	shown, err := newIntrospection(cfg, g.profile)
+	shown, err := newIntrospection(cfg, g.profile, g.byEmail)
 	if err != nil {
 		return g, usageError{err}
 	}
@@ -129,7 +129,7 @@ func openGateway(ctx context.Context, cfg Config, adopt bool, log *slog.Logger) 
 	return g, nil
 }
 
-// byEmail answers whose e-mail it is, for the way of the proxy's header.
+// byEmail answers whose e-mail it is, for the ways that name people by it.
 func (g *gateway) byEmail(email string) (user string, accounts int) {
 	id, accounts := g.projection.ByEmail(email)
 	return id.String(), accounts

@@ -12,14 +12,15 @@ import (
 )
 
 // newIntrospection is the way of credentials that are shown to the LMS, where the
-// configuration has one; otherwise nil.
-func newIntrospection(cfg Config, p *profile.Profile) (*auth.Introspection, error) {
+// configuration has one; otherwise nil. byEmail answers the active account that has an
+// e-mail, and how many have it.
+func newIntrospection(cfg Config, p *profile.Profile, byEmail func(email string) (user string, accounts int)) (*auth.Introspection, error) {
 	if err := canIntrospect(cfg, p); err != nil || cfg.IntrospectURL == "" {
 		return nil, err
 	}
 	how := auth.IntrospectionConfig{
 		URL: cfg.IntrospectURL, Method: cfg.IntrospectMethod, Headers: cfg.IntrospectHeaders.Reveal(), Cookie: cfg.IntrospectCookie,
-		User: cfg.IntrospectUser, Expires: cfg.IntrospectExpires, Refusals: cfg.IntrospectRefusals,
+		User: cfg.IntrospectUser, Email: cfg.IntrospectEmail, Find: byEmail, Expires: cfg.IntrospectExpires, Refusals: cfg.IntrospectRefusals,
 	}
 	if cfg.IntrospectPreset != "" {
 		var err error
@@ -36,7 +37,7 @@ func canIntrospect(cfg Config, p *profile.Profile) error {
 	var mine []string // what a preset says itself
 	for key, set := range map[string]bool{
 		"introspect_method": cfg.IntrospectMethod != "", "introspect_headers": len(cfg.IntrospectHeaders) > 0,
-		"introspect_user": cfg.IntrospectUser != "", "introspect_expires": cfg.IntrospectExpires != "",
+		"introspect_user": cfg.IntrospectUser != "", "introspect_email": cfg.IntrospectEmail != "", "introspect_expires": cfg.IntrospectExpires != "",
 		"introspect_refusals": len(cfg.IntrospectRefusals) > 0,
 	} {
 		if set {
@@ -52,6 +53,8 @@ func canIntrospect(cfg Config, p *profile.Profile) error {
 			"with introspect_preset to that of the LMS, or leave them out")
 	case cfg.IntrospectPreset != "" && len(mine) > 0:
 		return fmt.Errorf("introspect_preset says itself what %s says; fix: leave one of them out", strings.Join(mine, ", "))
+	case cfg.IntrospectUser != "" && cfg.IntrospectEmail != "":
+		return errors.New("introspect_user and introspect_email both say who somebody is; fix: leave one of them out")
 	case cfg.IntrospectCookie != "" && cfg.SessionSecret != "" && cfg.IntrospectCookie == sessions.Cookie:
 		return fmt.Errorf("introspect_cookie and session_secret are both about the cookie %s; fix: leave one of them out", cfg.IntrospectCookie)
 	}

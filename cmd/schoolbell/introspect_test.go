@@ -30,6 +30,7 @@ type lmsServer struct {
 	owner map[string]int64 // of a credential
 	down  bool
 	asked int
+	email func(id int64) string
 }
 
 func newLMSServer(t *testing.T) *lmsServer {
@@ -49,6 +50,13 @@ func newLMSServer(t *testing.T) *lmsServer {
 		} else {
 			w.WriteHeader(http.StatusUnauthorized)
 			_, _ = io.WriteString(w, `{"errors":[{"message":"Invalid access token."}]}`)
+		}
+	})
+	mux.HandleFunc("GET /api/mail", func(w http.ResponseWriter, r *http.Request) {
+		if id, ok := l.of(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")); ok {
+			fmt.Fprintf(w, `{"id":"a key of another system","mail":%q}`, l.email(id))
+		} else {
+			w.WriteHeader(http.StatusForbidden)
 		}
 	})
 	mux.HandleFunc("GET /api/me", func(w http.ResponseWriter, r *http.Request) {
@@ -100,8 +108,9 @@ func TestACredentialThatTheLMSTakesBackWhenAskedClosesTheSocket(t *testing.T) {
 		cookie bool
 		flags  []string
 	}{
-		"moodle": {"", false, []string{"--introspect-preset", "moodle"}},
-		"canvas": {"/", false, []string{"--introspect-preset", "canvas"}},
+		"moodle":    {"", false, []string{"--introspect-preset", "moodle"}},
+		"canvas":    {"/", false, []string{"--introspect-preset", "canvas"}},
+		"by e-mail": {"/api/mail", false, []string{"--introspect-email", "/mail"}},
 		"own": {"/api/me", true, []string{
 			"--introspect-cookie", "sessionid", "--introspect-user", "/user/id", "--introspect-requires", "/active=true", "--introspect-refusals", "302",
 		}},
@@ -112,6 +121,11 @@ func TestACredentialThatTheLMSTakesBackWhenAskedClosesTheSocket(t *testing.T) {
 			tom, tina := s.school.Teachers[0], s.school.Tutors[0]
 			keys := map[string]int64{"key-that-tom-shows": tom.ID, "key-that-tina-shows": tina.ID, "key-of-a-student": s.school.Students[0].ID, "key-of-nobody-here": 99999}
 			lms.change(func() { maps.Copy(lms.owner, keys) })
+			emails := map[int64]string{99999: "nobody@school.example"}
+			for _, p := range []school.Person{tom, tina, s.school.Students[0]} {
+				emails[p.ID] = strings.ToUpper(s.ask(`SELECT email FROM accounts_user WHERE id = $1`, p.ID))
+			}
+			lms.email = func(id int64) string { return emails[id] }
 			gateway := s.serve(append(c.flags, "--introspect-url", lms.url+c.path, "--recheck", "1s", "--log-level", "debug")...)
 			s.ready()
 			enter := func(p school.Person, key string) *websocket.Conn {
@@ -255,6 +269,8 @@ func TestSettingsOfIntrospectionThatDoNotFitAreExplained(t *testing.T) {
 			"fix: leave introspect_cookie out, and let people sign in with a web service token"},
 		{[]string{"--introspect-url", "https://lms.example.org", "--introspect-cookie", "sessionid", "--session-secret", "x"},
 			"introspect_cookie and session_secret are both about the cookie sessionid; fix: leave one of them out"},
+		{[]string{"--introspect-url", "https://lms.example.org", "--introspect-user", "/id", "--introspect-email", "/email"},
+			"introspect_user and introspect_email both say who somebody is; fix: leave one of them out"},
 		{[]string{"--introspect-url", "http://lms.example.org/api/me"}, "anybody in between could read them; fix: use https"},
 		{[]string{"--introspect-preset", "blackboard"}, `--introspect-preset: introspect_preset is "blackboard", want one of moodle, canvas`},
 		{[]string{"--introspect-refusals", "401,500"}, `introspect_refusals is "500", want statuses from 300 to 499, like 401`},

@@ -43,6 +43,8 @@ func (g *gateway) openStore(anew bool) (err error) {
 			return err
 		}
 	}
-	g.projection, err = projection.Open(g.store, g.profile, g.publish, projection.Config{Log: g.log, Emails: g.cfg.ProxyUserBy == "email"})
+	g.projection, err = projection.Open(g.store, g.profile, g.publish, projection.Config{
+		Log: g.log, Emails: g.cfg.ProxyUserBy == "email" || g.cfg.IntrospectEmail != "",
+	})
 	return err
 }

@@ -45,6 +45,12 @@ type IntrospectionConfig struct {
 	// or as RFC 3339 ("": it does not say).
 	User, Expires string
 
+	// Email is a JSON pointer to the account's e-mail, for an answer that has no key of
+	// it; then User counts for nothing. Find answers the key of the active account that
+	// has an e-mail, and how many have it: only one that is alone signs in.
+	Email string
+	Find  func(email string) (user string, accounts int)
+
 	// Requires are conditions that the answer must meet for the credential to count,
 	// like "/role=teacher|tutor": a pointer, and the values allowed there.
 	Requires []string

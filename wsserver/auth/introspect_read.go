@@ -2,6 +2,7 @@ package auth
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -54,11 +55,21 @@ func (w *Introspection) byCode(code string) (verdict, error) {
 // byAccount reads an answer that tells of an account. One that names nobody is of
 // nobody: so some answer to whom they do not know.
 func (w *Introspection) byAccount(said document) (verdict, error) {
-	named := said.at(w.cfg.User)
+	named := said.at(cmp.Or(w.cfg.Email, w.cfg.User))
 	if named == nil {
 		return verdict{why: "the LMS names nobody"}, nil
 	}
 	user, ok := account(named)
+	if w.cfg.Email != "" {
+		var email string
+		if email, ok = named.(string); !ok || possibleName(email) != nil {
+			return verdict{}, fmt.Errorf("what stands at %s in its answer is no e-mail; fix: correct introspect_email", w.cfg.Email)
+		}
+		var accounts int
+		if user, accounts = w.cfg.Find(email); accounts != 1 {
+			return verdict{why: "the e-mail that the LMS names is not exactly one account's"}, nil
+		}
+	}
 	if !ok {
 		return verdict{}, fmt.Errorf("what stands at %s in its answer is no text and no whole number; fix: correct introspect_user", w.cfg.User)
 	}

@@ -166,6 +166,36 @@ func TestWhoSomebodyIsIsReadToTheLastDigit(t *testing.T) {
 	}
 }
 
+func TestAnEmailSignsInWhoAloneHasIt(t *testing.T) {
+	find := func(email string) (string, int) {
+		switch email {
+		case "tom@school.example":
+			return "7", 1
+		case "office@school.example":
+			return "7", 2 // any of them
+		}
+		return "", 0
+	}
+	for answer, want := range map[string]error{
+		`{"id":8,"email":"tom@school.example"}`: nil,
+		`{"email":"office@school.example"}`:     auth.ErrUnauthenticated,
+		`{"email":"nobody@school.example"}`:     auth.ErrUnauthenticated,
+		`{"email":null}`:                        auth.ErrUnauthenticated,
+		`{"id":7}`:                              auth.ErrUnauthenticated,
+		`{"email":""}`:                          auth.ErrUnavailable,
+		`{"email":7}`:                           auth.ErrUnavailable,
+		`{"email":"a\u0000b"}`:                  auth.ErrUnavailable,
+	} {
+		lms := newLMS(t, byHeader)
+		lms.says("good", answer)
+		id, err := introspection(t, auth.IntrospectionConfig{URL: lms.url, Email: "/email", Find: find}).Authenticate(t.Context(), token("good"))
+		require.ErrorIs(t, err, want, answer)
+		if want == nil {
+			require.Equal(t, "7", id.User, "whatever else it says")
+		}
+	}
+}
+
 func TestACredentialIsShownAsConfigured(t *testing.T) {
 	for name, c := range map[string]struct {
 		cfg  auth.IntrospectionConfig
@@ -458,6 +488,7 @@ func TestEveryMistakeInTheSettingsOfAnIntrospectionIsTold(t *testing.T) {
 		"the header number 2 is none":                            {URL: "https://lms.example.org", Headers: []string{"A: b", "secret-of-ours"}},
 		"the header number 1 is none":                            {URL: "https://lms.example.org", Headers: []string{"A: b\r\nX: secret-of-ours"}},
 		"introspect_user is \"id\", want a JSON pointer":         {URL: "https://lms.example.org", User: "id"},
+		"introspect_email is \"mail\", want a JSON pointer":      {URL: "https://lms.example.org", Email: "mail"},
 		"introspect_expires is \"exp\", want a JSON pointer":     {URL: "https://lms.example.org", Expires: "exp"},
 		"introspect_requires has \"role=x\", want a JSON":        {URL: "https://lms.example.org", Requires: []string{"role=x"}},
 		"introspect_requires has \"/role\", want a JSON":         {URL: "https://lms.example.org", Requires: []string{"/role"}},
