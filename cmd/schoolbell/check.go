@@ -32,7 +32,7 @@ alone does not count.`,
 		"session_secret", "session_secret_fallbacks", "session_backends", "recheck",
 		"jwt_keys", "jwt_issuer", "jwt_audience", "jwt_user_claim", "jwt_role_claim", "jwt_leeway",
 		"proxy_user_header", "proxy_user_networks", "proxy_user_by",
-		"introspect_url", "introspect_preset", "introspect_cookie", "introspect_method", "introspect_headers", "introspect_user", "introspect_email",
+		"introspect_url", "introspect_preset", "introspect_cookie", "introspect_method", "introspect_headers", "introspect_user", "introspect_email", "introspect_role",
 		"introspect_expires", "introspect_requires", "introspect_refusals", "introspect_rate")
 	return cmd
 }

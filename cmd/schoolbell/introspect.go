@@ -20,7 +20,7 @@ func newIntrospection(cfg Config, p *profile.Profile, byEmail func(email string)
 	}
 	how := auth.IntrospectionConfig{
 		URL: cfg.IntrospectURL, Method: cfg.IntrospectMethod, Headers: cfg.IntrospectHeaders.Reveal(), Cookie: cfg.IntrospectCookie,
-		User: cfg.IntrospectUser, Email: cfg.IntrospectEmail, Find: byEmail, Expires: cfg.IntrospectExpires, Refusals: cfg.IntrospectRefusals,
+		User: cfg.IntrospectUser, Email: cfg.IntrospectEmail, Find: byEmail, Role: cfg.IntrospectRole, Expires: cfg.IntrospectExpires, Refusals: cfg.IntrospectRefusals,
 	}
 	if cfg.IntrospectPreset != "" {
 		var err error
@@ -37,7 +37,8 @@ func canIntrospect(cfg Config, p *profile.Profile) error {
 	var mine []string // what a preset says itself
 	for key, set := range map[string]bool{
 		"introspect_method": cfg.IntrospectMethod != "", "introspect_headers": len(cfg.IntrospectHeaders) > 0,
-		"introspect_user": cfg.IntrospectUser != "", "introspect_email": cfg.IntrospectEmail != "", "introspect_expires": cfg.IntrospectExpires != "",
+		"introspect_user": cfg.IntrospectUser != "", "introspect_email": cfg.IntrospectEmail != "",
+		"introspect_role": cfg.IntrospectRole != "", "introspect_expires": cfg.IntrospectExpires != "",
 		"introspect_refusals": len(cfg.IntrospectRefusals) > 0,
 	} {
 		if set {

@@ -31,6 +31,7 @@ type lmsServer struct {
 	down  bool
 	asked int
 	email func(id int64) string
+	role  string // of everybody
 }
 
 func newLMSServer(t *testing.T) *lmsServer {
@@ -54,7 +55,7 @@ func newLMSServer(t *testing.T) *lmsServer {
 	})
 	mux.HandleFunc("GET /api/mail", func(w http.ResponseWriter, r *http.Request) {
 		if id, ok := l.of(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")); ok {
-			fmt.Fprintf(w, `{"id":"a key of another system","mail":%q}`, l.email(id))
+			fmt.Fprintf(w, `{"id":"a key of another system","mail":%q,"role":%q}`, l.email(id), l.role)
 		} else {
 			w.WriteHeader(http.StatusForbidden)
 		}
@@ -253,6 +254,23 @@ func TestTenThousandBadTokensAreShownToTheLMSNoMoreThanSoOftenAndTheirNeighbours
 		require.NoError(t, conn.Write(t.Context(), websocket.MessageText, []byte(`{"type":"ping"}`)))
 		s.nextOf(conn, "pong")
 	}
+}
+
+func TestACredentialForOneRoleIsGoodWhileTheLMSGivesThat(t *testing.T) {
+	t.Parallel()
+	s, lms := newSite(t), newLMSServer(t)
+	tom := s.school.Teachers[0]
+	email := s.ask(`SELECT email FROM accounts_user WHERE id = $1`, tom.ID)
+	lms.owner["key-that-tom-shows"], lms.email, lms.role = tom.ID, func(int64) string { return email }, "teacher"
+	s.serve("--introspect-url", lms.url+"/api/mail", "--introspect-email", "/mail", "--introspect-role", "/role", "--recheck", "1s")
+	s.ready()
+	conn := s.enterBy("key-that-tom-shows")
+	lms.change(func() { lms.role = "admin" })
+	require.EqualValues(t, 4403, s.nextOf(conn, "disconnect")["code"])
+	require.Eventually(t, func() bool {
+		status, body := s.statusAt(s.base(), "Authorization", "Bearer key-that-tom-shows")
+		return status == 403 && strings.Contains(body, "role_not_allowed")
+	}, time.Minute, 100*time.Millisecond)
 }
 
 func TestSettingsOfIntrospectionThatDoNotFitAreExplained(t *testing.T) {

@@ -51,6 +51,11 @@ type IntrospectionConfig struct {
 	Email string
 	Find  func(email string) (user string, accounts int)
 
+	// Role is a JSON pointer to the only role, in the protocol's word, that the credential
+	// is for; "": it is for any. It gives nothing: what somebody may see follows from the
+	// LMS's rows.
+	Role string
+
 	// Requires are conditions that the answer must meet for the credential to count,
 	// like "/role=teacher|tutor": a pointer, and the values allowed there.
 	Requires []string
@@ -148,7 +153,7 @@ func (w *Introspection) Authenticate(ctx context.Context, r *http.Request) (Iden
 	case v.user == "":
 		return Identity{}, fmt.Errorf("%w: %s", ErrUnauthenticated, v.why)
 	}
-	return Identity{User: v.user, Way: "introspection", Expires: v.expires, proof: key}, nil
+	return Identity{User: v.user, Way: "introspection", Role: v.role, Expires: v.expires, proof: key}, nil
 }
 
 // credential takes what is to be shown from a request.

@@ -84,7 +84,7 @@ func (c *IntrospectionConfig) check() error {
 			wrong("introspect_headers: the header number %d is none; fix: write it like Accept: application/json", i+1)
 		}
 	}
-	for setting, pointer := range map[string]string{"introspect_user": c.User, "introspect_email": c.Email, "introspect_expires": c.Expires} {
+	for setting, pointer := range map[string]string{"introspect_user": c.User, "introspect_email": c.Email, "introspect_role": c.Role, "introspect_expires": c.Expires} {
 		if pointer != "" && !strings.HasPrefix(pointer, "/") {
 			wrong("%s is %q, want a JSON pointer like /user/id", setting, pointer)
 		}

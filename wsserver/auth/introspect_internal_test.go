@@ -121,7 +121,7 @@ func FuzzAnswerOfAnLMS(f *testing.F) {
 	f.Add(401, "/0/data/userid", `[{"data":{"userid":1}}]`)
 	f.Fuzz(func(t *testing.T, status int, pointer, body string) {
 		w, err := NewIntrospection(IntrospectionConfig{
-			URL: "https://lms.example.org", User: pointer, Expires: "/end", Code: "/errorcode", Codes: []string{"invalidtoken"}, Requires: []string{"/role=a"},
+			URL: "https://lms.example.org", User: pointer, Expires: "/end", Code: "/errorcode", Codes: []string{"invalidtoken"}, Role: "/role", Requires: []string{"/role=a"},
 		})
 		if err != nil {
 			return

@@ -79,6 +79,17 @@ func (w *Introspection) byAccount(said document) (verdict, error) {
 		}
 	}
 	v := verdict{user: strings.Clone(user)}
+	if w.cfg.Role != "" {
+		switch role := said.at(w.cfg.Role).(type) {
+		case nil:
+			return verdict{why: "the LMS names no role"}, nil
+		case string:
+			v.role = strings.Clone(role)
+		}
+		if v.role == "" || len(v.role) > longest {
+			return verdict{}, fmt.Errorf("what stands at %s in its answer is no role; fix: correct introspect_role", w.cfg.Role)
+		}
+	}
 	if w.cfg.Expires != "" {
 		var err error
 		if v.expires, err = moment(said.at(w.cfg.Expires)); err != nil {

@@ -10,7 +10,7 @@ import (
 )
 
 // Recheck says which credentials the LMS does not take any more, or takes for somebody
-// else's, and moves Expires where the LMS did. Every credential is asked about once,
+// else's, and moves Expires and Role where the LMS did. Every credential is asked about once,
 // whoever else waits: it takes as long as Rate and AtOnce let it. Where the LMS cannot
 // tell of several in a row, the others are left for the next time.
 func (w *Introspection) Recheck(ctx context.Context, ids []Identity) (revoked []int, err error) {
@@ -77,7 +77,7 @@ func (r *recheck) one(ctx context.Context, d digest) bool {
 			r.revoked = append(r.revoked, i)
 			continue
 		}
-		r.ids[i].Expires = v.expires
+		r.ids[i].Expires, r.ids[i].Role = v.expires, v.role
 	}
 	return true
 }

@@ -13,6 +13,7 @@ type digest [sha256.Size]byte
 type verdict struct {
 	user    string // the LMS's key of the account; "": it is not valid
 	why     string // it is not valid
+	role    string // the only one that it is for; "": any
 	expires time.Time
 }
 

@@ -196,6 +196,36 @@ func TestAnEmailSignsInWhoAloneHasIt(t *testing.T) {
 	}
 }
 
+func TestARoleInTheAnswerNarrowsWhatACredentialIsFor(t *testing.T) {
+	lms := newLMS(t, byHeader)
+	for answer, want := range map[string]error{
+		`{"id":7,"role":"teacher"}`:   nil,
+		`{"id":7}`:                    auth.ErrUnauthenticated,
+		`{"id":7,"role":null}`:        auth.ErrUnauthenticated,
+		`{"id":7,"role":""}`:          auth.ErrUnavailable,
+		`{"id":7,"role":["teacher"]}`: auth.ErrUnavailable,
+		`{"id":7,"role":"` + strings.Repeat("x", 10_000) + `"}`: auth.ErrUnavailable,
+	} {
+		lms.says("good", answer)
+		id, err := introspection(t, auth.IntrospectionConfig{URL: lms.url, Role: "/role"}).Authenticate(t.Context(), token("good"))
+		require.ErrorIs(t, err, want, answer)
+		if want == nil {
+			require.Equal(t, "teacher", id.Role)
+		}
+		id, err = introspection(t, auth.IntrospectionConfig{URL: lms.url}).Authenticate(t.Context(), token("good"))
+		require.NoError(t, err)
+		require.Empty(t, id.Role, "nobody asked for it")
+	}
+	lms.says("good", `{"id":7,"role":"teacher"}`)
+	way := introspection(t, auth.IntrospectionConfig{URL: lms.url, Role: "/role"})
+	ids := []auth.Identity{signedIn(t, way, "good")}
+	lms.says("good", `{"id":7,"role":"tutor"}`)
+	revoked, err := way.Recheck(t.Context(), ids)
+	require.NoError(t, err)
+	require.Empty(t, revoked)
+	require.Equal(t, "tutor", ids[0].Role)
+}
+
 func TestACredentialIsShownAsConfigured(t *testing.T) {
 	for name, c := range map[string]struct {
 		cfg  auth.IntrospectionConfig
@@ -489,6 +519,7 @@ func TestEveryMistakeInTheSettingsOfAnIntrospectionIsTold(t *testing.T) {
 		"the header number 1 is none":                            {URL: "https://lms.example.org", Headers: []string{"A: b\r\nX: secret-of-ours"}},
 		"introspect_user is \"id\", want a JSON pointer":         {URL: "https://lms.example.org", User: "id"},
 		"introspect_email is \"mail\", want a JSON pointer":      {URL: "https://lms.example.org", Email: "mail"},
+		"introspect_role is \"role\", want a JSON pointer":       {URL: "https://lms.example.org", Role: "role"},
 		"introspect_expires is \"exp\", want a JSON pointer":     {URL: "https://lms.example.org", Expires: "exp"},
 		"introspect_requires has \"role=x\", want a JSON":        {URL: "https://lms.example.org", Requires: []string{"role=x"}},
 		"introspect_requires has \"/role\", want a JSON":         {URL: "https://lms.example.org", Requires: []string{"/role"}},
