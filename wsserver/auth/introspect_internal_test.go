@@ -32,14 +32,14 @@ func TestAVerdictCountsForItsTimeAndNeverLongerThanTheCredential(t *testing.T) {
 				require.Zero(t, said)
 			}
 		}
-		time.Sleep(4*time.Second - 1)
+		time.Sleep(4*time.Second - time.Nanosecond)
 		expect(ends, fresh)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		expect(ends, stale)
-		time.Sleep(6*time.Second - 1)
+		time.Sleep(6*time.Second - time.Nanosecond)
 		expect(good, fresh)
 		expect(bad, fresh)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		expect(good, stale)
 		expect(bad, none)
 		expect(digestOf(4), none)

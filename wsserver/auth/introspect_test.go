@@ -47,7 +47,7 @@ func TestAnAnswerThatSaysNothingRefusesNobodyAndEndsNothing(t *testing.T) {
 		"502 with JSON":  {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(502); _, _ = w.Write([]byte(`{"id":7}`)) }, "it answers 502"},
 		"429":            {status(429), "fix: lower introspect_rate"},
 		"404":            {status(404), "fix: correct introspect_url"},
-		"sign-in page":   {http.RedirectHandler(elsewhere.URL+"/login", 302).ServeHTTP, "put 302 into introspect_refusals"},
+		"sign-in page":   {http.RedirectHandler(elsewhere.URL+"/login", http.StatusFound).ServeHTTP, "put 302 into introspect_refusals"},
 		"HTML":           {text("<html>Please sign in</html>"), "no JSON"},
 		"nothing":        {text(""), "no JSON"},
 		"two answers":    {text(`{"id":7}{"id":8}`), "no JSON"},
@@ -122,7 +122,7 @@ func TestTheLMSSaysThatACredentialIsNotValid(t *testing.T) {
 	}{
 		"401":                     {answer: status(401)},
 		"403":                     {answer: status(403)},
-		"to the page for sign-in": {answer: http.RedirectHandler("/login", 302).ServeHTTP, cfg: auth.IntrospectionConfig{Refusals: []int{302}}},
+		"to the page for sign-in": {answer: http.RedirectHandler("/login", http.StatusFound).ServeHTTP, cfg: auth.IntrospectionConfig{Refusals: []int{302}}},
 		"names nobody":            {answer: text(`{"name":"anonymous"}`)},
 		"names null":              {answer: text(`{"id":null}`)},
 		"nobody at all":           {answer: text(`null`)},
@@ -490,7 +490,7 @@ func TestNoCredentialAndNoHeaderIsInWhatAnIntrospectionSaysOfItself(t *testing.T
 		fmt.Fprintf(&out, verb+verb+verb, id, way, auth.Ways{way})
 	}
 	for _, answer := range []http.HandlerFunc{
-		status(500), status(401), text("key-of-7"), text(`{"id":["key-of-7"]}`), http.RedirectHandler("/key-of-7", 302).ServeHTTP,
+		status(500), status(401), text("key-of-7"), text(`{"id":["key-of-7"]}`), http.RedirectHandler("/key-of-7", http.StatusFound).ServeHTTP,
 		func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 	} {
 		lms.saysOfAll(answer)
