@@ -196,3 +196,22 @@ func TestReadingAnIntegerKeyAllocatesNothing(t *testing.T) {
 	key := make([]byte, 0, 16)
 	require.Zero(t, testing.AllocsPerRun(100, func() { key = cdc.IDOf(v, oidInt8).AppendKey(key[:0]) }))
 }
+
+// FuzzParsePosition: what is read as a position is written as the same one, and two that
+// are written differently are not the same but for their zeros and their case.
+func FuzzParsePosition(f *testing.F) {
+	for _, s := range []string{"0/0.0", "0/1A2B3C4D.2", "ffffffff/ffffffff.4294967295", "0/1.4294967296", "1/.1", "/1.1", "0/1", "0/1.", "+0/1.1", "0/1.-1", "0/0x1.1", " 0/1.1", "0/1.1\x00"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		p, err := cdc.ParsePosition(s)
+		if err != nil {
+			require.Zero(t, p)
+			return
+		}
+		again, err := cdc.ParsePosition(p.String())
+		require.NoError(t, err)
+		require.Equal(t, p, again)
+		require.Regexp(t, `^[0-9A-Fa-f]+/[0-9A-Fa-f]+\.[0-9]+$`, s)
+	})
+}
