@@ -221,7 +221,7 @@ func (c *comparison) finish(snap *cdc.Snapshot, w *eventWriter) (uint64, error) 
 		Profile: meaning(p.profile), Complete: true, Generation: next.shadow.flip, Begun: p.checkpoint.Begun,
 	}
 	at.Source, at.Applied = snap.Source, snap.At
-	people := c.rights(snap.At)
+	people := c.rights(w.before())
 	batch := next.newBatch()
 	batch.DeletePrefix([]byte{keyNews})
 	for person, t := range next.admins {
@@ -245,7 +245,7 @@ func (c *comparison) finish(snap *cdc.Snapshot, w *eventWriter) (uint64, error) 
 
 // rights lists the people whose role or activity has changed, and notes who began or
 // ceased to be an admin.
-func (c *comparison) rights(at cdc.LSN) []cdc.Person {
+func (c *comparison) rights(at cdc.Position) []cdc.Person {
 	var people []cdc.Person
 	differs := func(id cdc.ID) {
 		was, now := c.was.people[id], c.now.people[id]

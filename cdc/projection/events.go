@@ -55,6 +55,9 @@ func (f *fold) begin(commit cdc.LSN) *eventWriter {
 	return &f.writer
 }
 
+// before is the position that the writer's events come behind.
+func (w *eventWriter) before() cdc.Position { return cdc.Position{LSN: w.commit, Index: w.first} }
+
 // newest is the position of the newest event there is.
 func (w *eventWriter) newest() cdc.Position {
 	if w.last == w.first {

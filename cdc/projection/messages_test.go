@@ -294,3 +294,32 @@ func TestWhoeverHasTheTurnTakesAlongAllThatWait(t *testing.T) {
 		require.Len(t, g.published[0].Events, 5)
 	})
 }
+
+// A commit may begin at the very byte behind which a message for admins stands.
+func TestAMessageForAdminsIsForThoseWhoWereWhenItWasPublished(t *testing.T) {
+	g, l, tabs := newTimedGateway(t)
+	set(l, tabs.users, l.users, 2, user{email: "a@x", role: "admin", active: true})
+	require.NoError(t, g.Apply(t.Context(), l.tx(40)))
+	g.Advance(50, clock(50))
+	g.post(cdc.Message{Type: "a"}, "")
+	before := g.post(cdc.Message{Type: "a"}, "")
+	set(l, tabs.users, l.users, 1, user{email: "t@x", role: "admin", active: true})
+	set(l, tabs.users, l.users, 2, user{email: "a@x", role: "teacher", active: true})
+	set(l, tabs.assignments, l.assignments, 11, assignment{title: "Next", author: 1, status: "published"})
+	require.NoError(t, g.Apply(t.Context(), l.tx(50)))
+	after := g.post(cdc.Message{Type: "a"}, "")
+	for range 2 { // and after a restart
+		for _, test := range []struct {
+			person int64
+			at     cdc.Position
+			want   bool
+		}{
+			{1, before, false}, {2, before, true}, {1, cdc.Position{LSN: 50, Index: 3}, true}, {2, cdc.Position{LSN: 50, Index: 3}, false},
+			{1, after, true}, {2, after, false}, {2, cdc.Position{LSN: 40, Index: 1}, true},
+		} {
+			require.Equal(t, test.want, g.WasAdmin(cdc.IntID(test.person), test.at), test)
+		}
+		g.close()
+		g.open()
+	}
+}

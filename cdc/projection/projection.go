@@ -255,7 +255,7 @@ func (p *Projection) foldTx(tx *cdc.Tx) (*eventWriter, error) {
 	if err := p.fold.settle(w); err != nil {
 		return nil, err
 	}
-	p.fold.noteAdmins(tx.Commit)
+	p.fold.noteAdmins(w.before())
 	return w, w.hear(tx)
 }
 
