@@ -71,11 +71,11 @@ func readTurns(b []byte) (t turns, err error) {
 // come behind at.
 func (f *fold) noteAdmins(at cdc.Position) {
 	for _, r := range f.people.rows {
-		was, is := isAdmin(r.was), isAdmin(r.now)
+		was, is := isAdmin(r.was.Person), isAdmin(r.now.Person)
 		if was == is {
 			continue
 		}
-		f.admins[r.key] = f.p.admins[r.key].turn(was, at)
+		f.turns[r.key] = f.p.admins[r.key].turn(was, at)
 	}
 }
 
@@ -87,5 +87,5 @@ func (p *Projection) WasAdmin(id cdc.ID, at cdc.Position) bool {
 	if t, ok := p.admins[id]; ok {
 		return t.admin(at)
 	}
-	return isAdmin(p.people[id])
+	return isAdmin(p.people[id].Person)
 }

@@ -96,13 +96,26 @@ func (p *Projection) closingBy(clock time.Time) []cdc.ID {
 	return ids
 }
 
+// enlist puts an assignment into its course.
+func (p *Projection) enlist(id cdc.ID, h heading) {
+	p.assignments[id] = h
+	if h.course.IsZero() {
+		return
+	}
+	if p.assignmentsOf[h.course] == nil {
+		p.assignmentsOf[h.course] = map[cdc.ID]struct{}{}
+	}
+	p.assignmentsOf[h.course][id] = struct{}{}
+}
+
 // head makes an assignment's heading visible, or takes it away. The caller holds p.mu.
 func (p *Projection) head(r *touched[assignment]) {
 	was := p.assignments[r.key]
+	delete(p.assignmentsOf[was.course], r.key)
 	var now heading
 	if r.exists {
 		now = r.now.heading()
-		p.assignments[r.key] = now
+		p.enlist(r.key, now)
 	} else {
 		delete(p.assignments, r.key)
 	}

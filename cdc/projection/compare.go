@@ -39,7 +39,7 @@ func (p *Projection) compare(ctx context.Context, snap *cdc.Snapshot) (uint64, e
 	if err := next.shadow.remove(); err != nil { // of a snapshot that broke off
 		return 0, err
 	}
-	was, now := strings.Fields(p.checkpoint.Profile), strings.Fields(meaning(p.profile))
+	was, now := strings.Fields(p.checkpoint.Profile), strings.Fields(p.meaning())
 	c := &comparison{
 		was: p, now: next, pieces: pieces{p: next},
 		submitted: len(was) == 3 && was[1] == now[1], graded: len(was) == 3 && was[2] == now[2],
@@ -65,16 +65,20 @@ func (c *comparison) thread(r *touched[thread]) error {
 	}
 	now := &r.now
 	if now.gone {
-		now.submitted, now.graded, now.score = before.submitted, before.graded, ""
+		now.submitted, now.graded, now.hidden, now.score = before.submitted, before.graded, before.hidden, ""
 		return nil
 	}
 	if isNews(before.submitted, now.submitted, c.submitted) {
-		err = c.note(cdc.Submission, r.key)
+		err = c.note(cdc.Submission, r.key, false)
 	}
-	if !isNews(before.graded, now.graded, c.graded) {
+	switch {
+	case err != nil:
+	case isNews(before.graded, now.graded, c.graded):
+		err = c.note(cdc.Grade, r.key, false)
+	case c.now.cfg.Students && now.graded != 0 && before.hidden && !now.hidden:
+		err = c.note(cdc.Grade, r.key, true)
+	default:
 		now.score = ""
-	} else if err == nil {
-		err = c.note(cdc.Grade, r.key)
 	}
 	return err
 }
@@ -83,11 +87,12 @@ func isNews(was, now profile.Mark, comparable bool) bool {
 	return now != 0 && was != now && (was == 0 || comparable)
 }
 
-// note keeps in the store that there is an event of this kind about a thread.
-func (c *comparison) note(kind cdc.Kind, id cdc.ID) error {
+// note keeps in the store that there is an event of this kind about a thread; posted: for
+// the student alone, who may see now what others have seen.
+func (c *comparison) note(kind cdc.Kind, id cdc.ID, posted bool) error {
 	c.order++
 	key := binary.BigEndian.AppendUint64([]byte{keyNews, byte(kind)}, c.order)
-	c.pieces.batch().Set(key, id.AppendKey(nil))
+	c.pieces.batch().Set(key, append(id.AppendKey(nil), flag(posted, 1)))
 	return c.pieces.mayFlush()
 }
 
@@ -101,12 +106,12 @@ func (c *comparison) tell(snap *cdc.Snapshot) (*eventWriter, error) {
 	if err := c.created(w); err != nil {
 		return nil, err
 	}
-	err := c.noted(cdc.Submission, func(id cdc.ID, t thread) { w.submitted(id, t) })
+	err := c.noted(cdc.Submission, func(id cdc.ID, t thread, scopes []scope) { w.submitted(id, t, scopes) })
 	if err != nil {
 		return nil, err
 	}
-	err = c.noted(cdc.Grade, func(id cdc.ID, t thread) {
-		w.graded(id, t)
+	err = c.noted(cdc.Grade, func(id cdc.ID, t thread, scopes []scope) {
+		w.graded(id, t, scopes)
 		t.score = "" // it has been told
 		c.pieces.batch().Set(appendKey(nil, keyThread, id), appendThread(nil, t))
 	})
@@ -122,18 +127,28 @@ func (c *comparison) tell(snap *cdc.Snapshot) (*eventWriter, error) {
 	return w, w.failed()
 }
 
-// noted calls f for the threads about which there is an event of this kind.
-func (c *comparison) noted(kind cdc.Kind, f func(cdc.ID, thread)) error {
+// noted calls f for the threads about which there is an event of this kind, with the
+// scopes that it is for.
+func (c *comparison) noted(kind cdc.Kind, f func(cdc.ID, thread, []scope)) error {
 	return c.now.scan([]byte{keyNews, byte(kind)}, func(_, value []byte) error {
-		id, _, err := cdc.CutKey(value)
+		r := reader{b: value}
+		id, posted := r.id(), r.byte() != 0
+		if err := r.end(); err != nil {
+			return err
+		}
+		fold := &c.now.fold
+		t, _, err := get(fold, keyThread, id, readThread)
 		if err != nil {
 			return err
 		}
-		t, _, err := get(&c.now.fold, keyThread, id, readThread)
+		scopes, err := fold.scopesOf(nil, t, fold.heading(t.assignment), atEnd)
 		if err != nil {
 			return err
 		}
-		f(id, t)
+		if posted {
+			scopes = onlyStudents(scopes)
+		}
+		f(id, t, scopes)
 		return c.pieces.mayFlush()
 	})
 }
@@ -158,15 +173,15 @@ func (c *comparison) created(w *eventWriter) error {
 		kept.created = now.created || before.created
 		kept.expired = now.expired || before.expired && now.Closes.Equal(before.Closes)
 		if kept.created && !before.created {
-			tutors, err := c.now.tutorsOf(id)
+			reached, err := c.now.reached(id)
 			if err != nil {
 				return err
 			}
-			w.created(id, kept, tutors)
+			w.created(id, kept, reached)
 		}
 		if kept != now {
 			c.pieces.batch().Set(appendKey(nil, keyAssignment, id), appendAssignment(nil, kept))
-			c.now.assignments[id] = kept.heading()
+			c.now.enlist(id, kept.heading())
 		}
 		return c.pieces.mayFlush()
 	})
@@ -194,31 +209,31 @@ func (c *comparison) closed(w *eventWriter) error {
 		if !exists {
 			about, where = before, c.was
 		}
-		tutors, err := where.tutorsOf(id)
+		reached, err := where.reached(id)
 		if err != nil {
 			return err
 		}
-		w.closed(id, about, tutors)
+		w.closed(id, about, reached)
 		return nil
 	})
 }
 
-// tutorsOf lists the tutors of the students to whom the assignment is given, as the
+// reached lists the scopes that see the assignment because of whom it is given to, as the
 // shadow has it.
-func (p *Projection) tutorsOf(id cdc.ID) (tutors []cdc.ID, err error) {
-	err = p.scan(appendKey(nil, keyAssignmentTutor, id), func(key, _ []byte) error {
-		tutor, _, err := cdc.CutKey(key)
-		tutors = append(tutors, tutor)
+func (p *Projection) reached(id cdc.ID) (scopes []scope, err error) {
+	err = p.scan(appendKey(nil, keyReach, id), func(key, _ []byte) error {
+		s, err := readScope(key)
+		scopes = append(scopes, s)
 		return err
 	})
-	return tutors, err
+	return scopes, err
 }
 
 // finish makes the next generation the shadow, and publishes what was told.
 func (c *comparison) finish(snap *cdc.Snapshot, w *eventWriter) (uint64, error) {
 	p, next := c.was, c.now
 	at := shadow.Checkpoint{
-		Profile: meaning(p.profile), Complete: true, Generation: next.shadow.flip, Begun: p.checkpoint.Begun,
+		Profile: p.meaning(), Complete: true, Generation: next.shadow.flip, Begun: p.checkpoint.Begun,
 	}
 	at.Source, at.Applied = snap.Source, snap.At
 	people := c.rights(w.before())
@@ -248,7 +263,7 @@ func (c *comparison) finish(snap *cdc.Snapshot, w *eventWriter) (uint64, error) 
 func (c *comparison) rights(at cdc.Position) []cdc.Person {
 	var people []cdc.Person
 	differs := func(id cdc.ID) {
-		was, now := c.was.people[id], c.now.people[id]
+		was, now := c.was.people[id].Person, c.now.people[id].Person
 		if was.Role != now.Role || was.Active != now.Active {
 			now.ID = id
 			people = append(people, now)
@@ -267,7 +282,7 @@ func (c *comparison) rights(at cdc.Position) []cdc.Person {
 		c.now.admins[id] = t
 	}
 	for _, now := range people {
-		if was := c.was.people[now.ID]; isAdmin(was) != isAdmin(now) {
+		if was := c.was.people[now.ID].Person; isAdmin(was) != isAdmin(now) {
 			c.now.admins[now.ID] = c.was.admins[now.ID].turn(isAdmin(was), at)
 		}
 	}
@@ -278,7 +293,8 @@ func (c *comparison) rights(at cdc.Position) []cdc.Person {
 func (p *Projection) become(next *Projection) {
 	p.mu.Lock()
 	p.people, p.emails, p.assignments, p.lookups = next.people, next.emails, next.assignments, next.lookups
-	p.counts, p.admins = next.counts, next.admins
+	p.assignmentsOf, p.muted, p.staff, p.teams = next.assignmentsOf, next.muted, next.staff, next.teams
+	p.standings, p.counts, p.admins = next.standings, next.counts, next.admins
 	p.mu.Unlock()
 	p.shadow, p.batch, p.bindings = next.shadow, next.batch, next.bindings
 	p.checkpoint, p.dirty = next.checkpoint, false

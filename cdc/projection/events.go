@@ -15,7 +15,7 @@ func (f *fold) changedRights() []cdc.Person {
 		if r.was.Role == r.now.Role && r.was.Active == r.now.Active {
 			continue
 		}
-		person := r.now
+		person := r.now.Person
 		person.ID = r.key
 		people = append(people, person)
 	}
@@ -72,21 +72,26 @@ func (w *eventWriter) createdAll(f *fold) {
 	}
 	for _, r := range f.assignments.rows {
 		if before, _ := r.before(); r.exists && r.now.created && !before.created {
-			w.created(r.key, r.now, f.tutorsOf(r.key))
+			w.created(r.key, r.now, f.reached(r.key))
 		}
 	}
 }
 
-func (w *eventWriter) thread(r *touched[thread]) {
+// thread tells what is new about a thread to those whose scopes it counts in.
+func (w *eventWriter) thread(r *touched[thread], scopes []scope) {
 	if w == nil || !r.exists || r.now.gone {
 		return
 	}
 	before, _ := r.before()
 	if r.now.submitted != 0 && r.now.submitted != before.submitted {
-		w.submitted(r.key, r.now)
+		w.submitted(r.key, r.now, scopes)
 	}
-	if r.now.graded != 0 && r.now.graded != before.graded {
-		w.graded(r.key, r.now)
+	switch {
+	case r.now.graded == 0:
+	case r.now.graded != before.graded:
+		w.graded(r.key, r.now, scopes)
+	case before.hidden && !r.now.hidden:
+		w.graded(r.key, r.now, onlyStudents(scopes))
 	}
 }
 
@@ -102,9 +107,9 @@ func (w *eventWriter) closedAll(f *fold) {
 		switch {
 		case !before.open() || r.now.open():
 		case r.exists:
-			w.closed(r.key, r.now, f.tutorsOf(r.key))
-		default: // its rows are gone with it, so it is those who could see it before
-			w.closed(r.key, before, f.tutorsBefore(r.key))
+			w.closed(r.key, r.now, f.reached(r.key))
+		default:
+			w.closed(r.key, before, f.reached(r.key))
 		}
 	}
 }
@@ -120,7 +125,10 @@ func (w *eventWriter) failed() error {
 	return w.err
 }
 
-func (w *eventWriter) created(id cdc.ID, a assignment, tutors []cdc.ID) {
+func (w *eventWriter) created(id cdc.ID, a assignment, reached []scope) {
+	if w.fold.muted(a.Course) {
+		return
+	}
 	w.begin(cdc.Assignment)
 	w.id("assignment_id", id)
 	w.field("title")
@@ -133,40 +141,74 @@ func (w *eventWriter) created(id cdc.ID, a assignment, tutors []cdc.ID) {
 	} else {
 		w.buf = cdc.AppendJSONTime(w.buf, a.Due)
 	}
-	w.end(cdc.Assignment, id, w.fold.concerned(a.Teacher, tutors...))
+	w.end(cdc.Assignment, id, w.concerned(a, reached))
 }
 
-func (w *eventWriter) submitted(id cdc.ID, t thread) {
-	about := w.work(cdc.Submission, id, t)
-	w.end(cdc.Submission, t.assignment, w.fold.concerned(about.teacher, t.tutor))
+func (w *eventWriter) submitted(id cdc.ID, t thread, scopes []scope) {
+	about := w.fold.heading(t.assignment)
+	if w.fold.muted(about.course) {
+		return
+	}
+	w.work(cdc.Submission, id, t, about)
+	w.end(cdc.Submission, t.assignment, w.fold.audience(withoutStudents(scopes)))
 }
 
-func (w *eventWriter) graded(id cdc.ID, t thread) {
-	about := w.work(cdc.Grade, id, t)
+func (w *eventWriter) graded(id cdc.ID, t thread, scopes []scope) {
+	about := w.fold.heading(t.assignment)
+	if w.fold.muted(about.course) || len(scopes) == 0 {
+		return
+	}
+	w.work(cdc.Grade, id, t, about)
 	w.field("grade")
 	w.buf = append(w.buf, cmp.Or(t.score, "null")...)
-	w.end(cdc.Grade, t.assignment, w.fold.concerned(about.teacher, t.tutor))
+	if t.hidden {
+		scopes = withoutStudents(scopes)
+	}
+	w.end(cdc.Grade, t.assignment, w.fold.audience(scopes))
+}
+
+func isStudent(s scope) bool { return s.kind == scopeStudent }
+
+func withoutStudents(scopes []scope) []scope {
+	if !slices.ContainsFunc(scopes, isStudent) {
+		return scopes
+	}
+	return slices.DeleteFunc(slices.Clone(scopes), isStudent)
+}
+
+func onlyStudents(scopes []scope) []scope {
+	return slices.DeleteFunc(slices.Clone(scopes), func(s scope) bool { return !isStudent(s) })
+}
+
+// concerned is the audience of an assignment.
+func (w *eventWriter) concerned(a assignment, reached []scope) cdc.Audience {
+	audience, err := w.fold.concerned(a.heading(), reached)
+	if w.err == nil {
+		w.err = err
+	}
+	return audience
 }
 
 // work begins an event about a submission: which, of what, by whom.
-func (w *eventWriter) work(kind cdc.Kind, id cdc.ID, t thread) heading {
-	about := w.fold.heading(t.assignment)
+func (w *eventWriter) work(kind cdc.Kind, id cdc.ID, t thread, about heading) {
 	w.begin(kind)
 	w.id("submission_id", id)
 	w.id("assignment_id", t.assignment)
 	w.title(about.title)
 	w.student(t.student)
-	return about
 }
 
-func (w *eventWriter) closed(id cdc.ID, a assignment, tutors []cdc.ID) {
+func (w *eventWriter) closed(id cdc.ID, a assignment, reached []scope) {
+	if w.fold.muted(a.Course) {
+		return
+	}
 	if w.byClock {
 		w.time = a.Closes
 	}
 	w.begin(cdc.AssignmentClosed)
 	w.id("assignment_id", id)
 	w.title(a.Title)
-	w.end(cdc.AssignmentClosed, id, w.fold.concerned(a.Teacher, tutors...))
+	w.end(cdc.AssignmentClosed, id, w.concerned(a, reached))
 }
 
 func (w *eventWriter) begin(kind cdc.Kind) {
@@ -234,47 +276,4 @@ func (w *eventWriter) end(kind cdc.Kind, assignment cdc.ID, audience cdc.Audienc
 	if w.err == nil {
 		w.err = w.ahead.mayFlush()
 	}
-}
-
-// concerned is the audience of something: its teacher and the tutors, those of
-// them who may see it in that role by the end of the transaction, and the admins.
-func (f *fold) concerned(teacher cdc.ID, tutors ...cdc.ID) cdc.Audience {
-	audience := cdc.Audience{Admins: true, People: make([]cdc.ID, 0, 1+len(tutors))}
-	if p := f.person(teacher); p.Active && p.Role == cdc.Teacher {
-		audience.People = append(audience.People, teacher)
-	}
-	for _, tutor := range tutors {
-		if p := f.person(tutor); p.Active && p.Role == cdc.Tutor {
-			audience.People = append(audience.People, tutor)
-		}
-	}
-	slices.SortFunc(audience.People, cdc.ID.Compare)
-	audience.People = slices.Compact(audience.People)
-	if len(audience.People) == 0 {
-		audience.People = nil
-	}
-	return audience
-}
-
-// tutorsOf lists the tutors of the students to whom the assignment is given by
-// the end of the transaction. settle has brought them all into the fold where the
-// assignment's state changed.
-func (f *fold) tutorsOf(id cdc.ID) (tutors []cdc.ID) {
-	for tutor, n := range f.reaches[id] {
-		if n.now > 0 {
-			tutors = append(tutors, tutor)
-		}
-	}
-	return tutors
-}
-
-// tutorsBefore lists the tutors of the students to whom the assignment was given
-// before the transaction.
-func (f *fold) tutorsBefore(id cdc.ID) (tutors []cdc.ID) {
-	for tutor, n := range f.reaches[id] {
-		if n.was > 0 {
-			tutors = append(tutors, tutor)
-		}
-	}
-	return tutors
 }

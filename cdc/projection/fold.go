@@ -23,17 +23,25 @@ type fold struct {
 	comparison *comparison
 	time       time.Time // of the commit, or of the snapshot
 
-	people      overlay[cdc.Person]
+	people      overlay[person]
+	courses     overlay[course]
 	assignments overlay[assignment]
 	given       overlay[given]
 	threads     overlay[thread]
 	lookups     []*overlay[lookupRow]
+	members     []*overlay[member]
+	adminRows   []*overlay[adminRow]
 
-	tutors  map[cdc.ID]cdc.ID // of students whose tutor may have changed: the tutor now
-	actives actives
-	reaches map[cdc.ID]map[cdc.ID]*tally // assignment, tutor: to how many of the tutor's students it is given
-	deltas  map[scope]*cdc.Counts
-	admins  map[cdc.ID]turns
+	tutors                  map[cdc.ID]cdc.ID // of students whose tutor may have changed: the tutor now
+	actives                 actives
+	teams                   map[cdc.ID]change[team]       // of the courses whose staff's rows changed
+	seats                   map[seat]change[enrolment]    // of the students whose rows changed
+	reaches                 map[cdc.ID]map[scope]*tally   // of an assignment: by how many students to whom it is given the scope sees it
+	last                    map[cdc.ID]map[scope]struct{} // of a deleted assignment: who saw it by the students to whom it was given
+	deltas                  map[scope]*cdc.Counts
+	turns                   map[cdc.ID]turns
+	standings               map[cdc.ID]*change[standing]
+	scopesBefore, scopesNow []scope // of the thread at hand
 
 	changes uint64 // of rows
 	touched uint64 // rows
@@ -45,13 +53,18 @@ type fold struct {
 func (f *fold) init(p *Projection) {
 	f.p = p
 	f.tutors = map[cdc.ID]cdc.ID{}
-	f.reaches = map[cdc.ID]map[cdc.ID]*tally{}
+	f.teams = map[cdc.ID]change[team]{}
+	f.seats = map[seat]change[enrolment]{}
+	f.reaches = map[cdc.ID]map[scope]*tally{}
+	f.last = map[cdc.ID]map[scope]struct{}{}
 	f.deltas = map[scope]*cdc.Counts{}
-	f.admins = map[cdc.ID]turns{}
-	f.people.load = func(id cdc.ID) (cdc.Person, bool, error) {
+	f.turns = map[cdc.ID]turns{}
+	f.standings = map[cdc.ID]*change[standing]{}
+	f.people.load = func(id cdc.ID) (person, bool, error) {
 		person, ok := p.people[id]
 		return person, ok, nil
 	}
+	f.courses.load = func(id cdc.ID) (course, bool, error) { return get(f, keyCourse, id, readCourse) }
 	f.assignments.load = func(id cdc.ID) (assignment, bool, error) { return get(f, keyAssignment, id, readAssignment) }
 	f.given.load = func(id cdc.ID) (given, bool, error) { return get(f, keyGiven, id, readGiven) }
 	f.threads.load = func(id cdc.ID) (thread, bool, error) { return get(f, keyThread, id, readThread) }
@@ -61,10 +74,13 @@ func (f *fold) init(p *Projection) {
 
 // get reads a record from the store.
 func get[T any](f *fold, letter byte, id cdc.ID, read func([]byte) (T, error)) (record T, ok bool, err error) {
+	return load(f, appendKey(make([]byte, 0, 16), letter, id), read)
+}
+
+func load[T any](f *fold, key []byte, read func([]byte) (T, error)) (record T, ok bool, err error) {
 	if f.fresh {
 		return record, false, nil
 	}
-	key := appendKey(make([]byte, 0, 16), letter, id)
 	if f.buf, ok, err = f.p.get(key, f.buf[:0]); err != nil || !ok {
 		return record, false, err
 	}
@@ -74,17 +90,28 @@ func get[T any](f *fold, letter byte, id cdc.ID, read func([]byte) (T, error)) (
 
 func (f *fold) reset() {
 	f.people.reset()
+	f.courses.reset()
 	f.assignments.reset()
 	f.given.reset()
 	f.threads.reset()
 	for _, l := range f.lookups {
 		l.reset()
 	}
+	for _, m := range f.members {
+		m.reset()
+	}
+	for _, a := range f.adminRows {
+		a.reset()
+	}
 	clear(f.tutors)
+	clear(f.teams)
+	clear(f.seats)
+	clear(f.standings)
 	f.actives.reset()
 	clear(f.reaches)
+	clear(f.last)
 	clear(f.deltas)
-	clear(f.admins)
+	clear(f.turns)
 	f.changes, f.touched, f.noops = 0, 0, 0
 }
 
@@ -131,7 +158,14 @@ func (f *fold) row(b *profile.Binding, c *cdc.Change) (err error) {
 		}
 	}
 	if b.User != nil {
-		err = f.people.apply(c, b.Key, b.User.Read)
+		err = f.people.apply(c, b.Key, func(values []cdc.Value, was person) (person, bool) {
+			was.Role = was.own
+			now, ok := b.User.Read(values, was.Person)
+			return person{now, now.Role}, ok
+		})
+	}
+	if err == nil {
+		err = f.courseRow(b, c)
 	}
 	if b.Assignment != nil && err == nil {
 		err = f.assignments.apply(c, b.Key, func(values []cdc.Value, was assignment) (assignment, bool) {
@@ -153,6 +187,35 @@ func (f *fold) row(b *profile.Binding, c *cdc.Change) (err error) {
 	return err
 }
 
+// courseRow folds a change in the sections that say what courses are, who is in them, and
+// who are admins.
+func (f *fold) courseRow(b *profile.Binding, c *cdc.Change) error {
+	if b.Course != nil {
+		err := f.courses.apply(c, b.Key, func(values []cdc.Value, was course) (course, bool) {
+			fields, ok := b.Course.Read(values, profile.CourseFields{Active: was.active})
+			return course{fields.Active}, ok
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for _, m := range b.Members {
+		if err := f.member(m.Index()).apply(c, b.Key, m.Read); err != nil {
+			return err
+		}
+	}
+	for _, a := range b.Admins {
+		err := f.admin(a.Index()).apply(c, b.Key, func(values []cdc.Value, was adminRow) (adminRow, bool) {
+			users, ok := a.Read(values, was.list())
+			return newAdminRow(users), ok
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // expired reports whether an assignment has closed by itself: its moment had passed by
 // the commit, or it was told so and has not moved.
 func (f *fold) expired(now profile.AssignmentFields, was assignment) bool {
@@ -167,7 +230,7 @@ func (f *fold) readThread(b *profile.Binding, values []cdc.Value, was thread, mo
 	})
 	now := thread{
 		assignment: fields.Assignment, student: fields.Student, tutor: fields.Tutor,
-		submitted: was.submitted, graded: was.graded, gone: fields.Gone, score: was.score,
+		submitted: was.submitted, graded: was.graded, gone: fields.Gone, hidden: was.hidden, score: was.score,
 	}
 	if now.gone {
 		return now, ok // frozen: what is restored later must not look new
@@ -175,7 +238,8 @@ func (f *fold) readThread(b *profile.Binding, values []cdc.Value, was thread, mo
 	now.submitted = fields.Submitted
 	if b.Grade != nil {
 		now.graded = b.Grade.Read(values, was.graded)
-		if now.graded != 0 && (moved || now.graded != was.graded) {
+		now.hidden = b.Grade.Hidden(values, was.hidden)
+		if now.graded != 0 && (moved || now.graded != was.graded || was.hidden && !now.hidden) {
 			f.buf = b.Grade.AppendScore(f.buf[:0], values)
 			now.score = string(f.buf)
 		}
@@ -202,22 +266,33 @@ func (f *fold) truncate(b *profile.Binding) (err error) {
 		}
 		err = errors.Join(err, f.people.drop())
 	}
+	if b.Course != nil {
+		err = errors.Join(err, touchAll(f, &f.courses, []byte{keyCourse}), f.courses.drop())
+	}
+	for _, m := range b.Members {
+		o := f.member(m.Index())
+		err = errors.Join(err, touchAll(f, o, []byte{keyMember, byte(m.Index())}), o.drop())
+	}
+	for _, a := range b.Admins {
+		o := f.admin(a.Index())
+		err = errors.Join(err, touchAll(f, o, []byte{keyAdminRow, byte(a.Index())}), o.drop())
+	}
 	if b.Assignment != nil {
-		err = errors.Join(err, touchAll(f, &f.assignments, keyAssignment), f.assignments.drop())
+		err = errors.Join(err, touchAll(f, &f.assignments, []byte{keyAssignment}), f.assignments.drop())
 	}
 	if b.Assigned != nil {
-		err = errors.Join(err, touchAll(f, &f.given, keyGiven), f.given.drop())
+		err = errors.Join(err, touchAll(f, &f.given, []byte{keyGiven}), f.given.drop())
 	}
 	if b.Submission != nil {
-		err = errors.Join(err, touchAll(f, &f.threads, keyThread), f.threads.drop())
+		err = errors.Join(err, touchAll(f, &f.threads, []byte{keyThread}), f.threads.drop())
 	}
 	return err
 }
 
 // touchAll touches every stored row below a prefix whose keys go on with the
 // row's key.
-func touchAll[T comparable](f *fold, o *overlay[T], letter byte, ids ...cdc.ID) error {
-	return f.p.scan(appendKey(nil, letter, ids...), func(key, _ []byte) error {
+func touchAll[T comparable](f *fold, o *overlay[T], prefix []byte) error {
+	return f.p.scan(prefix, func(key, _ []byte) error {
 		id, _, err := cdc.CutKey(key)
 		if err != nil {
 			return err
@@ -235,11 +310,10 @@ func touchAll[T comparable](f *fold, o *overlay[T], letter byte, ids ...cdc.ID) 
 // writer: what was created, then what was handed in and graded, then what closed,
 // each in the order of first touch. A snapshot has no writer.
 func (f *fold) settle(w *eventWriter) error {
-	if err := f.followTutors(); err != nil {
-		return err
-	}
-	if err := f.followTeachers(); err != nil {
-		return err
+	for _, follow := range []func() error{f.followMembers, f.followTutors, f.followTeachers, f.followStandings} {
+		if err := follow(); err != nil {
+			return err
+		}
 	}
 	if f.large() {
 		if err := f.putAside(); err != nil {
@@ -255,15 +329,22 @@ func (f *fold) settle(w *eventWriter) error {
 	w.createdAll(f)
 	err := f.threads.visit(func(r *touched[thread]) error {
 		f.followTutor(r)
-		w.thread(r)
+		now := f.scopesNow[:0]
+		if r.exists && !r.now.gone {
+			var err error
+			if now, err = f.scopesOf(now, r.now, f.heading(r.now.assignment), atEnd); err != nil {
+				return err
+			}
+			f.scopesNow = now
+		}
+		w.thread(r, now)
 		if f.comparison == nil {
 			r.now.score = "" // it has been told
 		} else if err := f.comparison.thread(r); err != nil {
 			return err
 		}
 		f.note(unchanged(r))
-		f.countThread(r)
-		return nil
+		return f.countThread(r, now)
 	})
 	if err != nil {
 		return err
@@ -272,13 +353,16 @@ func (f *fold) settle(w *eventWriter) error {
 		return err
 	}
 	w.closedAll(f)
-	for _, r := range f.people.rows {
-		f.note(unchanged(r))
-	}
+	noteAll(f, &f.people)
+	noteAll(f, &f.courses)
 	for _, l := range f.lookups {
-		for _, r := range l.rows {
-			f.note(unchanged(r))
-		}
+		noteAll(f, l)
+	}
+	for _, m := range f.members {
+		noteAll(f, m)
+	}
+	for _, a := range f.adminRows {
+		noteAll(f, a)
 	}
 	return w.failed()
 }
@@ -298,22 +382,35 @@ func (f *fold) note(unchanged bool) {
 	}
 }
 
+func noteAll[T comparable](f *fold, o *overlay[T]) {
+	for _, r := range o.rows {
+		f.note(unchanged(r))
+	}
+}
+
 // empty reports whether the transaction leaves everything as it was.
 func (f *fold) empty() bool { return f.touched == f.noops }
 
-// followTeachers settles which assignments have been created, and touches the
-// threads of those that another teacher owns now.
+// followTeachers settles which assignments have been created, and touches what belongs
+// to those that another teacher owns now, or another course.
 func (f *fold) followTeachers() error {
 	for _, r := range f.assignments.rows {
 		if r.exists {
 			before, _ := r.before()
 			r.now.created = before.created || r.now.Published
 		}
-		if f.fresh || r.was.Teacher == r.now.Teacher {
+		if f.fresh {
 			continue
 		}
-		if err := touchAll(f, &f.threads, keyAssignThread, r.key); err != nil {
-			return err
+		if r.was.Teacher != r.now.Teacher || r.was.Course != r.now.Course {
+			if err := touchAll(f, &f.threads, appendKey(nil, keyAssignThread, r.key)); err != nil {
+				return err
+			}
+		}
+		if r.was.Course != r.now.Course {
+			if err := touchAll(f, &f.given, appendKey(nil, keyAssignmentGiven, r.key)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -349,10 +446,7 @@ func (f *fold) followTutors() error {
 		if f.tutor(student) == f.tutorBefore(student) {
 			continue
 		}
-		if err := touchAll(f, &f.threads, keyStudentThread, student); err != nil {
-			return err
-		}
-		if err := touchAll(f, &f.given, keyStudentGiven, student); err != nil {
+		if err := f.touchStudent(student); err != nil {
 			return err
 		}
 	}
@@ -376,12 +470,6 @@ func (f *fold) tutor(student cdc.ID) cdc.ID {
 	return f.tutorBefore(student)
 }
 
-// teacherBefore owned the assignment before the transaction.
-func (f *fold) teacherBefore(id cdc.ID) cdc.ID { return f.p.assignments[id].teacher }
-
-// teacher owns the assignment by the end of the transaction.
-func (f *fold) teacher(id cdc.ID) cdc.ID { return f.heading(id).teacher }
-
 // heading is the assignment's by the end of the transaction.
 func (f *fold) heading(id cdc.ID) heading {
 	if r, ok := f.assignments.index[id]; ok {
@@ -390,19 +478,17 @@ func (f *fold) heading(id cdc.ID) heading {
 	return f.p.assignments[id]
 }
 
-// exists reports whether the assignment is there by the end of the transaction.
-func (f *fold) exists(id cdc.ID) bool {
-	if r, ok := f.assignments.index[id]; ok {
-		return r.exists
+func (f *fold) headingAt(id cdc.ID, when at) heading {
+	if when == atEnd {
+		return f.heading(id)
 	}
-	_, ok := f.p.assignments[id]
-	return ok
+	return f.p.assignments[id]
 }
 
 // person answers who somebody is by the end of the transaction.
 func (f *fold) person(id cdc.ID) cdc.Person {
 	if r, ok := f.people.index[id]; ok {
-		return r.now
+		return r.now.Person
 	}
-	return f.p.people[id]
+	return f.p.people[id].Person
 }

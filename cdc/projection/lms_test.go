@@ -10,18 +10,22 @@ import (
 	"github.com/schoolbell/schoolbell/cdc"
 )
 
-// lms is the django profile's database in memory: the rows, and the changes that
-// the log would carry for what a transaction does to them. It knows nothing of how
-// the projection works; what it expects of it is computed from two states of the
-// rows, as protocol.md says it.
+// lms is a database in memory: the rows, and the changes that the log would carry for
+// what a transaction does to them. It knows nothing of how the projection works; what it
+// expects of it is computed from two states of the rows, as protocol.md and profiles.md
+// say it (see rights_test.go for who may see what).
 type lms struct {
 	rows
 	changes []cdc.Change // of the transaction at hand
 }
 
 type rows struct {
+	kind        kind
 	users       map[int]user
 	profiles    map[int]studentProfile
+	courses     map[int]course
+	members     map[int]member
+	staff       map[int]staff
 	assignments map[int]assignment
 	given       map[int]pair
 	submissions map[int]submission
@@ -35,15 +39,23 @@ type (
 	studentProfile struct{ user, tutor int } // tutor 0: none
 	assignment     struct {
 		title, description, status string
-		author                     int
+		author, course             int
 		due                        string // "": none
 	}
+	course struct{ active bool }
+	member struct {
+		user, course, section int // section 0: none
+		kind                  string
+		limited, ended        bool
+	}
+	staff struct{ users string }
 )
 type pair struct{ assignment, student int }
 type submission struct {
 	assignment, student int
 	submittedAt         string // "": not handed in
 	grade               string // "": none
+	posted              bool   // the student may see the grade
 }
 
 const (
@@ -61,7 +73,9 @@ func table(oid uint32, name string, columns ...cdc.Column) *cdc.Table {
 
 func column(name string, typ uint32) cdc.Column { return cdc.Column{Name: name, Type: typ} }
 
-type tables struct{ users, profiles, assignments, given, submissions *cdc.Table }
+type tables struct {
+	users, profiles, courses, members, staff, assignments, given, submissions *cdc.Table
+}
 
 func newTables() tables {
 	return tables{
@@ -69,23 +83,29 @@ func newTables() tables {
 			column("first_name", oidText), column("last_name", oidText), column("role", oidText), column("is_active", oidBool)),
 		profiles: table(102, "accounts_studentprofile", column("id", oidInt8), column("user_id", oidInt8), column("tutor_id", oidInt8)),
 		assignments: table(103, "assignments_assignment", column("id", oidInt8), column("title", oidText),
-			column("description", oidText), column("author_id", oidInt8), column("status", oidText), column("due_date", oidTimestampTZ)),
+			column("description", oidText), column("author_id", oidInt8), column("status", oidText), column("due_date", oidTimestampTZ), column("course_id", oidInt8)),
 		given: table(104, "assignments_assignment_assigned_to", column("id", oidInt8), column("assignment_id", oidInt8), column("user_id", oidInt8)),
 		submissions: table(105, "assignments_assignmentsubmission", column("id", oidInt8), column("assignment_id", oidInt8),
-			column("student_id", oidInt8), column("submitted_at", oidTimestampTZ), column("grade", oidInt4)),
+			column("student_id", oidInt8), column("submitted_at", oidTimestampTZ), column("grade", oidInt4), column("posted", oidBool)),
+		courses: table(106, "courses", column("id", oidInt8), column("active", oidBool)),
+		members: table(107, "enrolments", column("id", oidInt8), column("user_id", oidInt8), column("course_id", oidInt8),
+			column("section_id", oidInt8), column("kind", oidText), column("limited", oidBool), column("ended", oidBool)),
+		staff: table(108, "staff", column("id", oidInt8), column("users", oidText)),
 	}
 }
 
 func newLMS() *lms {
-	return &lms{rows: rows{
+	return &lms{rows: rows{kind: kinds()[0],
 		users: map[int]user{}, profiles: map[int]studentProfile{}, assignments: map[int]assignment{},
+		courses: map[int]course{}, members: map[int]member{}, staff: map[int]staff{},
 		given: map[int]pair{}, submissions: map[int]submission{},
 	}}
 }
 
 func (r rows) clone() rows {
 	return rows{
-		maps.Clone(r.users), maps.Clone(r.profiles), maps.Clone(r.assignments), maps.Clone(r.given), maps.Clone(r.submissions),
+		r.kind, maps.Clone(r.users), maps.Clone(r.profiles), maps.Clone(r.courses), maps.Clone(r.members), maps.Clone(r.staff),
+		maps.Clone(r.assignments), maps.Clone(r.given), maps.Clone(r.submissions),
 	}
 }
 
@@ -124,15 +144,25 @@ func (p studentProfile) values(id int) []cdc.Value {
 }
 
 func (a assignment) values(id int) []cdc.Value {
-	return []cdc.Value{number(id), text(a.title), text(a.description), reference(a.author), text(a.status), text(a.due)}
+	return []cdc.Value{number(id), text(a.title), text(a.description), reference(a.author), text(a.status), text(a.due), reference(a.course)}
 }
+
+func (c course) values(id int) []cdc.Value { return []cdc.Value{number(id), boolean(c.active)} }
+
+func (m member) values(id int) []cdc.Value {
+	return []cdc.Value{
+		number(id), number(m.user), number(m.course), reference(m.section), text(m.kind), boolean(m.limited), boolean(m.ended),
+	}
+}
+
+func (s staff) values(id int) []cdc.Value { return []cdc.Value{number(id), text(s.users)} }
 
 func (p pair) values(id int) []cdc.Value {
 	return []cdc.Value{number(id), number(p.assignment), number(p.student)}
 }
 
 func (s submission) values(id int) []cdc.Value {
-	return []cdc.Value{number(id), number(s.assignment), number(s.student), text(s.submittedAt), text(s.grade)}
+	return []cdc.Value{number(id), number(s.assignment), number(s.student), text(s.submittedAt), text(s.grade), boolean(s.posted)}
 }
 
 // set inserts or updates a row and notes the change.
@@ -169,6 +199,7 @@ func truncate[T any](l *lms, t *cdc.Table, rows map[int]T) {
 func (l *lms) snapshot(t tables, at cdc.LSN) *cdc.Snapshot {
 	return &cdc.Snapshot{At: at, Time: clock(at), Rows: func(yield func(cdc.Row, error) bool) {
 		_ = each(t.profiles, l.profiles, yield) && each(t.users, l.users, yield) &&
+			(!l.kind.courses || each(t.courses, l.courses, yield) && each(t.members, l.members, yield) && each(t.staff, l.staff, yield)) &&
 			each(t.assignments, l.assignments, yield) && each(t.given, l.given, yield) &&
 			each(t.submissions, l.submissions, yield)
 	}}
@@ -186,91 +217,69 @@ func each[T interface{ values(id int) []cdc.Value }](t *cdc.Table, rows map[int]
 // expected is what protocol.md says of two states of the database. Events are
 // written as lines, so that a difference can be read.
 func (before rows) expected(after rows) (events []string) {
-	say := func(r rows, teacher int, tutors []int, format string, args ...any) {
-		events = append(events, fmt.Sprintf(format, args...)+" to "+r.audience(after, teacher, tutors))
+	say := func(course int, to []int, admins bool, format string, args ...any) {
+		if after.isMuted(course) {
+			return
+		}
+		slices.Sort(to)
+		line := fmt.Sprintf(format, args...) + " to " + fmt.Sprint(slices.Compact(to))
+		if !admins {
+			line += " alone"
+		}
+		events = append(events, line)
 	}
 	for id, a := range after.assignments {
 		if _, ok := before.assignments[id]; !ok {
-			say(after, a.author, after.tutorsOf(id), "assignment %d %q due %q", id, a.title, a.due)
+			say(a.course, after.concerned(a, after.givenTo(id)), true, "assignment %d %q due %q", id, a.title, a.due)
 		}
 	}
 	for id, s := range after.submissions {
 		was := before.submissions[id]
-		teacher, tutor := after.assignments[s.assignment].author, after.tutorOf(s.student)
+		course, email := after.assignments[s.assignment].course, after.users[s.student].email
 		if s.submittedAt != "" && s.submittedAt != was.submittedAt {
-			say(after, teacher, []int{tutor}, "submission %d of %d by %d %q", id, s.assignment, s.student, after.users[s.student].email)
+			say(course, after.workers(s), true, "submission %d of %d by %d %q", id, s.assignment, s.student, email)
 		}
-		if s.grade != "" && s.grade != was.grade {
-			say(after, teacher, []int{tutor}, "grade %d of %d by %d %q: %s", id, s.assignment, s.student, after.users[s.student].email, s.grade)
+		student := after.ownWork(s)
+		switch {
+		case s.grade == "":
+		case s.grade != was.grade:
+			say(course, append(after.workers(s), student...), true, "grade %d of %d by %d %q: %s", id, s.assignment, s.student, email, s.grade)
+		case !was.posted && s.posted && after.kind.students && after.kind.courses:
+			say(course, student, false, "grade %d of %d by %d %q: %s", id, s.assignment, s.student, email, s.grade)
 		}
 	}
 	for id, a := range before.assignments {
 		now, ok := after.assignments[id]
 		switch {
 		case a.status == "closed":
-		case !ok:
-			say(before, a.author, before.tutorsOf(id), "assignment_closed %d", id)
+		case !ok: // who had it by the rows that go with it, as everybody stands now
+			say(a.course, after.concerned(a, append(before.givenTo(id), after.givenTo(id)...)), true, "assignment_closed %d", id)
 		case now.status == "closed":
-			say(after, now.author, after.tutorsOf(id), "assignment_closed %d", id)
+			say(now.course, after.concerned(now, after.givenTo(id)), true, "assignment_closed %d", id)
 		}
 	}
 	slices.Sort(events)
 	return events
 }
 
-func (r rows) tutorOf(student int) int {
-	for _, p := range r.profiles {
-		if p.user == student {
-			return p.tutor
-		}
-	}
-	return 0
-}
-
-func (r rows) tutorsOf(assignment int) (tutors []int) {
-	for _, g := range r.given {
-		if g.assignment == assignment {
-			tutors = append(tutors, r.tutorOf(g.student))
-		}
-	}
-	return tutors
-}
-
-func (r rows) audience(now rows, teacher int, tutors []int) string {
-	var people []int
-	if u := now.users[teacher]; u.active && u.role == "teacher" {
-		people = append(people, teacher)
-	}
-	for _, t := range tutors {
-		if u := now.users[t]; u.active && u.role == "tutor" {
-			people = append(people, t)
-		}
-	}
-	slices.Sort(people)
-	return fmt.Sprint(slices.Compact(people))
-}
-
 // counts is the definition of the four counts for one person.
 func (r rows) counts(id int) (c cdc.Counts) {
-	role := r.users[id].role
+	role := r.role(id)
 	students := map[int]bool{}
 	for _, s := range r.submissions {
-		mine := role == "admin" ||
-			role == "teacher" && r.assignments[s.assignment].author == id ||
-			role == "tutor" && r.tutorOf(s.student) == id
-		if !mine {
+		if !r.counted(id, role, s) {
 			continue
 		}
 		students[s.student] = true
 		switch {
 		case s.submittedAt == "":
 			c.PendingSubmissions++
-		case s.grade == "":
+		case s.grade == "" || role == "student" && r.kind.courses && !s.posted:
 			c.UngradedSubmissions++
 		}
 	}
 	for n, a := range r.assignments {
-		if role == "admin" || role == "teacher" && a.author == id || role == "tutor" && slices.Contains(r.tutorsOf(n), id) {
+		if r.isThere(id, role, n, a) {
 			c.TotalAssignments++
 		}
 	}

@@ -6,7 +6,7 @@ import (
 	"github.com/schoolbell/schoolbell/cdc"
 )
 
-// load reads what is kept in memory: people, owners, lookups, counts and who was an
+// load reads what is kept in memory: people, owners, courses and their staff, lookups, counts and who was an
 // admin when. Threads stay in the store.
 func (p *Projection) load() error {
 	byID := func(keep func(id cdc.ID, value []byte) error) func(key, value []byte) error {
@@ -31,7 +31,28 @@ func (p *Projection) load() error {
 		})},
 		{"assignments", keyAssignment, byID(func(id cdc.ID, value []byte) error {
 			a, err := readAssignment(value)
-			p.assignments[id] = a.heading()
+			p.enlist(id, a.heading())
+			return err
+		})},
+		{"courses", keyCourse, byID(func(id cdc.ID, value []byte) error {
+			c, err := readCourse(value)
+			if !c.active {
+				p.muted[id] = true
+			}
+			return err
+		})},
+		{"staff", keyStaff, func(key, value []byte) error {
+			r := reader{b: key}
+			_, entry, row := r.id(), r.byte(), r.id()
+			if err := r.end(); err != nil {
+				return err
+			}
+			m, err := readMember(value)
+			p.hire(rowID{int(entry), row}, m)
+			return err
+		}},
+		{"standings", keyStanding, byID(func(id cdc.ID, value []byte) (err error) {
+			p.standings[id], err = readStanding(value)
 			return err
 		})},
 		{"lookups", keyLookup, func(key, value []byte) error {
@@ -60,6 +81,9 @@ func (p *Projection) load() error {
 		if err := p.scan([]byte{kind.letter}, kind.keep); err != nil {
 			return fmt.Errorf("%s: %w", kind.name, err)
 		}
+	}
+	for course, rows := range p.staff {
+		p.teams[course] = newTeam(rows)
 	}
 	return nil
 }

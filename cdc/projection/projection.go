@@ -43,26 +43,33 @@ type Projection struct {
 
 	// mu guards what follows. Whoever has the turn alone writes, and only to make a
 	// stored transaction visible; they may read without the lock.
-	mu          sync.RWMutex
-	people      map[cdc.ID]cdc.Person
-	emails      emails // of people, if Config.Emails
-	assignments map[cdc.ID]heading
-	lookups     []lookup
-	counts      map[scope]cdc.Counts
-	admins      map[cdc.ID]turns // of people who began or ceased to be one
+	mu            sync.RWMutex
+	people        map[cdc.ID]person
+	emails        emails // of people, if Config.Emails
+	assignments   map[cdc.ID]heading
+	assignmentsOf map[cdc.ID]map[cdc.ID]struct{} // by course
+	muted         map[cdc.ID]bool                // courses of which nothing is told
+	staff         map[cdc.ID]map[rowID]member    // by course
+	teams         map[cdc.ID]team                // what staff makes
+	standings     map[cdc.ID]standing
+	lookups       []lookup
+	counts        map[scope]cdc.Counts
+	admins        map[cdc.ID]turns // of people who began or ceased to be one
 
 	stats stats
 }
 
 // heading is what every event about an assignment needs to know of it.
 type heading struct {
-	teacher cdc.ID // who owns it
-	title   string
-	closes  time.Time // by itself; zero: never, or it has
+	teacher   cdc.ID // who owns it
+	course    cdc.ID
+	title     string
+	published bool
+	closes    time.Time // by itself; zero: never, or it has
 }
 
 func (a assignment) heading() heading {
-	h := heading{teacher: a.Teacher, title: a.Title}
+	h := heading{teacher: a.Teacher, course: a.Course, title: a.Title, published: a.Published}
 	if !a.expired {
 		h.closes = a.Closes
 	}
@@ -101,6 +108,9 @@ type Config struct {
 	// go aside (16,384, which takes about 10 MB).
 	Rows int
 	Log  *slog.Logger // of messages that could not be told (nil: none)
+	// Students: students hear of their own grades and of what is given to them. A shadow
+	// that was filled without them is compared with a snapshot first.
+	Students bool
 
 	// Emails has ByEmail find people, which takes about 100 bytes of memory for each.
 	Emails bool
@@ -120,7 +130,7 @@ func Open(store *shadow.Store, p *profile.Profile, publish func(Result), cfg Con
 	if !at.Complete {
 		return pr, nil
 	}
-	if at.Profile != meaning(p) {
+	if at.Profile != pr.meaning() {
 		pr.stale = "profile_changed"
 	}
 	// What a snapshot left that did not become true.
@@ -166,11 +176,16 @@ func (p *Projection) cursor() cdc.Position {
 
 // clear forgets everything in memory.
 func (p *Projection) clear() {
-	p.people = map[cdc.ID]cdc.Person{}
+	p.people = map[cdc.ID]person{}
 	if p.emails = nil; p.cfg.Emails {
 		p.emails = emails{}
 	}
 	p.assignments = map[cdc.ID]heading{}
+	p.assignmentsOf = map[cdc.ID]map[cdc.ID]struct{}{}
+	p.muted = map[cdc.ID]bool{}
+	p.staff = map[cdc.ID]map[rowID]member{}
+	p.teams = map[cdc.ID]team{}
+	p.standings = map[cdc.ID]standing{}
 	p.counts = map[scope]cdc.Counts{}
 	p.admins = map[cdc.ID]turns{}
 	p.lookups = nil
@@ -318,25 +333,18 @@ func (p *Projection) Person(id cdc.ID) (cdc.Person, bool) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	person, ok := p.people[id]
-	return person, ok
+	return person.Person, ok
 }
 
 // Counts answers the four counts within what the person may see, as of the last
-// applied transaction. Students see none.
+// applied transaction. Students have some only where they may see anything.
 func (p *Projection) Counts(person cdc.Person) cdc.Counts {
-	s := scope{kind: scopeAll}
-	switch person.Role {
-	case cdc.Admin:
-	case cdc.Teacher:
-		s = scope{kind: scopeTeacher, person: person.ID}
-	case cdc.Tutor:
-		s = scope{kind: scopeTutor, person: person.ID}
-	default:
+	if person.Role == cdc.NoRole {
 		return cdc.Counts{}
 	}
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	return p.counts[s]
+	return p.counts[p.scopeOf(person.Role, person.ID)]
 }
 
 // Stats answers the counters since the start of the process.

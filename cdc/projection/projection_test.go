@@ -30,6 +30,7 @@ type gateway struct {
 	profile   *profile.Profile
 	store     *shadow.Store
 	rows      int  // projection.Config.Rows
+	students  bool // projection.Config.Students
 	discard   bool // what is published
 	telling   func(projection.Result)
 	log       *slog.Logger
@@ -61,9 +62,21 @@ func newGateway(t interface {
 }, dir string, rows int,
 ) *gateway {
 	t.Helper()
+	return gatewayOf(t, kinds()[0], dir, rows)
+}
+
+func gatewayOf(t interface {
+	require.TestingT
+	Helper()
+}, k kind, dir string, rows int,
+) *gateway {
+	t.Helper()
 	p, err := profile.Open("django")
+	if k.yaml != "" {
+		p, err = profile.Parse(k.name, []byte(k.yaml))
+	}
 	require.NoError(t, err)
-	g := &gateway{t: t, dir: dir, rows: rows, profile: p}
+	g := &gateway{t: t, dir: dir, rows: rows, students: k.students, profile: p}
 	g.open()
 	return g
 }
@@ -73,7 +86,7 @@ func (g *gateway) open() {
 	var err error
 	g.store, err = shadow.Open(g.dir, shadow.Config{})
 	require.NoError(g.t, err)
-	g.Projection, err = projection.Open(g.store, g.profile, g.publish, projection.Config{Rows: g.rows, Log: g.log, Emails: true})
+	g.Projection, err = projection.Open(g.store, g.profile, g.publish, projection.Config{Rows: g.rows, Students: g.students, Log: g.log, Emails: true})
 	require.NoError(g.t, err)
 }
 
@@ -117,8 +130,10 @@ func line(t require.TestingT, e *cdc.Event) string {
 	require.NoError(t, json.Unmarshal(e.Body, &m), string(e.Body))
 	require.Equal(t, e.Position.String(), m.ID)
 	require.Equal(t, e.Kind.String(), m.Type)
-	require.True(t, e.Audience.Admins)
 	to := " to " + fmt.Sprint(e.Audience.People)
+	if !e.Audience.Admins {
+		to += " alone"
+	}
 	switch e.Kind {
 	case cdc.Assignment:
 		due := ""
@@ -138,15 +153,22 @@ func line(t require.TestingT, e *cdc.Event) string {
 // deleted and come back, change twice, lose their assignment, move to another
 // student, owner or tutor.
 func TestEventsAreNetDifferencesAndCountsEqualTheDefinitionAtEveryCommit(t *testing.T) {
+	for _, k := range kinds() {
+		t.Run(k.name, func(t *testing.T) { checkKind(t, k) })
+	}
+}
+
+func checkKind(t *testing.T, k kind) {
 	rapid.Check(t, func(rt *rapid.T) {
 		dir := t.TempDir()
 		l, tabs := newLMS(), newTables()
-		for range rapid.IntRange(0, 30).Draw(rt, "rows before the snapshot") {
+		l.kind = k
+		for range rapid.IntRange(0, 60).Draw(rt, "rows before the snapshot") {
 			step(rt, l, tabs)
 		}
 		l.changes = nil
 		// Few rows in memory, so that most transactions are large; or as it is.
-		g := newGateway(rt, dir, rapid.SampledFrom([]int{0, 1, 3}).Draw(rt, "rows in memory"))
+		g := gatewayOf(rt, k, dir, rapid.SampledFrom([]int{0, 1, 3}).Draw(rt, "rows in memory"))
 		defer func() { g.close() }()
 		require.NoError(rt, g.reset(l.snapshot(tabs, 5)))
 		checkCounts(rt, g, l.rows)
@@ -283,14 +305,12 @@ func lastPosition(events []*cdc.Event) cdc.Position {
 
 func checkCounts(t require.TestingT, g *gateway, r rows) {
 	checkEmails(t, g, r)
-	for id, u := range r.users {
-		if u.role == "student" {
-			continue
-		}
+	for id := range r.users {
+		role := r.role(id)
 		person, ok := g.Person(cdc.IntID(int64(id)))
 		require.True(t, ok)
-		require.Equal(t, u.role, person.Role.String())
-		require.Equal(t, r.counts(id), g.Counts(person), "counts of %s %d", u.role, id)
+		require.Equal(t, role, person.Role.String())
+		require.Equal(t, r.counts(id), g.Counts(person), "counts of %s %d", role, id)
 	}
 }
 
@@ -318,7 +338,13 @@ func checkNoTrace(t require.TestingT, g *gateway, before rows, tx *cdc.Tx) {
 func step(t *rapid.T, l *lms, tabs tables) {
 	id := rapid.IntRange(1, 6).Draw(t, "row")
 	if rapid.IntRange(0, 5).Draw(t, "delete") == 0 {
-		switch rapid.IntRange(0, 4).Draw(t, "table") {
+		switch rapid.IntRange(0, 7).Draw(t, "table") {
+		case 5:
+			remove(l, tabs.courses, l.courses, id)
+		case 6:
+			remove(l, tabs.members, l.members, id*10+rapid.IntRange(0, 2).Draw(t, "seat"))
+		case 7:
+			remove(l, tabs.staff, l.staff, id)
 		case 0:
 			remove(l, tabs.users, l.users, id)
 		case 1:
@@ -334,6 +360,10 @@ func step(t *rapid.T, l *lms, tabs tables) {
 	}
 	one := func(name string, of ...string) string { return rapid.SampledFrom(of).Draw(t, name) }
 	number := func(name string) int { return rapid.IntRange(1, 6).Draw(t, name) }
+	if table := rapid.IntRange(0, 12).Draw(t, "table"); table >= 7 && l.kind.courses {
+		courseStep(t, l, tabs, table, id)
+		return
+	}
 	switch rapid.IntRange(0, 7).Draw(t, "table") {
 	case 7:
 		if rapid.IntRange(0, 9).Draw(t, "truncate") == 0 {
@@ -350,6 +380,7 @@ func step(t *rapid.T, l *lms, tabs tables) {
 		set(l, tabs.assignments, l.assignments, id, assignment{
 			title: one("title", "Essay", "«Война и мир» \"2\""), author: number("author"),
 			status: one("status", "draft", "published", "closed"), due: one("due", "", "2026-12-01 00:00:00+00"),
+			course: rapid.IntRange(0, 2).Draw(t, "course"),
 		})
 	case 3:
 		set(l, tabs.given, l.given, id, pair{number("assignment"), number("student")})
@@ -358,6 +389,23 @@ func step(t *rapid.T, l *lms, tabs tables) {
 			assignment: number("assignment"), student: number("student"),
 			submittedAt: one("submitted", "", "2026-11-20 10:00:00+00", "2026-11-21 10:00:00+00"),
 			grade:       one("grade", "", "0", "78"),
+			posted:      rapid.Bool().Draw(t, "posted"),
+		})
+	}
+}
+
+// courseStep makes one random change of a course, or of who is what in one.
+func courseStep(t *rapid.T, l *lms, tabs tables, table, id int) {
+	switch table {
+	case 7:
+		set(l, tabs.courses, l.courses, id, course{active: rapid.IntRange(0, 3).Draw(t, "active") > 0})
+	case 8:
+		set(l, tabs.staff, l.staff, id, staff{rapid.SampledFrom([]string{"", "1", "2, 3", "6,6"}).Draw(t, "admins")})
+	default:
+		set(l, tabs.members, l.members, id*10+rapid.IntRange(0, 2).Draw(t, "seat"), member{
+			user: rapid.IntRange(1, 6).Draw(t, "user"), course: rapid.IntRange(1, 2).Draw(t, "course"),
+			section: rapid.IntRange(0, 2).Draw(t, "section"), kind: rapid.SampledFrom([]string{"teacher", "ta", "student", "student"}).Draw(t, "kind"),
+			limited: rapid.Bool().Draw(t, "limited"), ended: rapid.IntRange(0, 4).Draw(t, "ended") == 0,
 		})
 	}
 }

@@ -18,17 +18,24 @@ const (
 	keyPerson          = 'u'
 	keyGiven           = 'g'
 	keyStudentGiven    = 'x'
-	keyAssignmentTutor = 'r'
+	keyAssignmentGiven = 'y'
+	keyReach           = 'r'
 	keyLookup          = 'l'
 	keyActive          = 'n'
 	keyCounts          = 'c'
 	keyAdmin           = 'w'
+	keyCourse          = 'o'
+	keyMember          = 'e'
+	keyStaff           = 'f'
+	keySeat            = 'j'
+	keyAdminRow        = 'd'
+	keyStanding        = 'b'
 	keyAside           = '+'
 	keyNews            = 'k'
 )
 
 // letters are all of them.
-const letters = "tsmaugxrlncw+k"
+const letters = "tsmaugxyrlncwoefjdb+k"
 
 // thread is one submission as the shadow remembers it.
 type thread struct {
@@ -38,6 +45,7 @@ type thread struct {
 	submitted  profile.Mark
 	graded     profile.Mark
 	gone       bool // soft-deleted: counted nowhere, its marks frozen
+	hidden     bool // the student must not see the grade yet
 	// score is the JSON of the grade that the transaction at hand has given; it is
 	// empty in the shadow.
 	score string
@@ -52,6 +60,9 @@ type assignment struct {
 
 // open reports whether the assignment may still become closed.
 func (a assignment) open() bool { return a.created && a.Published && !a.Closed && !a.expired }
+
+// course is a course as the shadow remembers it.
+type course struct{ active bool }
 
 // given is one row of the table that gives assignments to students.
 type given struct {
@@ -109,6 +120,15 @@ const (
 	flagClosed
 	flagActive
 	flagExpired
+	flagHidden
+)
+
+// What somebody is in a course.
+const (
+	flagTeacher = 1 << iota
+	flagTutor
+	flagStudent
+	flagOwnSection
 )
 
 func flag(on bool, bit byte) byte {
@@ -119,7 +139,7 @@ func flag(on bool, bit byte) byte {
 }
 
 func appendThread(dst []byte, t thread) []byte {
-	dst = append(dst, flag(t.gone, flagGone))
+	dst = append(dst, flag(t.gone, flagGone)|flag(t.hidden, flagHidden))
 	dst = t.assignment.AppendKey(dst)
 	dst = t.student.AppendKey(dst)
 	dst = t.tutor.AppendKey(dst)
@@ -133,7 +153,8 @@ func appendThread(dst []byte, t thread) []byte {
 
 func readThread(b []byte) (t thread, err error) {
 	r := reader{b: b}
-	t.gone = r.byte()&flagGone != 0
+	flags := r.byte()
+	t.gone, t.hidden = flags&flagGone != 0, flags&flagHidden != 0
 	t.assignment, t.student, t.tutor = r.id(), r.id(), r.id()
 	t.submitted, t.graded = profile.Mark(r.uint64()), profile.Mark(r.uint64())
 	if len(r.b) > 0 {
@@ -144,7 +165,7 @@ func readThread(b []byte) (t thread, err error) {
 
 func appendAssignment(dst []byte, a assignment) []byte {
 	dst = append(dst, flag(a.created, flagCreated)|flag(a.Published, flagPublished)|flag(a.Closed, flagClosed)|flag(a.expired, flagExpired))
-	dst = a.Teacher.AppendKey(dst)
+	dst = a.Course.AppendKey(a.Teacher.AppendKey(dst))
 	dst = appendTime(dst, a.Due)
 	dst = appendTime(dst, a.Closes)
 	dst = appendString(dst, a.Title)
@@ -156,7 +177,7 @@ func readAssignment(b []byte) (a assignment, err error) {
 	flags := r.byte()
 	a.created, a.expired = flags&flagCreated != 0, flags&flagExpired != 0
 	a.Published, a.Closed = flags&flagPublished != 0, flags&flagClosed != 0
-	a.Teacher = r.id()
+	a.Teacher, a.Course = r.id(), r.id()
 	a.Due, a.Closes = r.time(), r.time()
 	a.Title, a.Description = r.string(), r.string()
 	return a, r.end()
@@ -181,20 +202,42 @@ func readLookupRow(b []byte) (l lookupRow, err error) {
 	return l, r.err
 }
 
-func appendPerson(dst []byte, p cdc.Person) []byte {
-	dst = append(dst, flag(p.Active, flagActive), byte(p.Role))
+func appendPerson(dst []byte, p person) []byte {
+	dst = append(dst, flag(p.Active, flagActive), byte(p.Role), byte(p.own))
 	dst = appendString(dst, p.Email)
 	dst = appendString(dst, p.FirstName)
 	return appendString(dst, p.LastName)
 }
 
-func readPerson(id cdc.ID, b []byte) (p cdc.Person, err error) {
+func readPerson(id cdc.ID, b []byte) (p person, err error) {
 	r := reader{b: b}
 	p.ID = id
 	p.Active = r.byte()&flagActive != 0
-	p.Role = cdc.Role(r.byte())
+	p.Role, p.own = cdc.Role(r.byte()), cdc.Role(r.byte())
 	p.Email, p.FirstName, p.LastName = r.string(), r.string(), r.string()
 	return p, r.end()
+}
+
+func appendCourse(dst []byte, c course) []byte { return append(dst, flag(c.active, flagActive)) }
+
+func readCourse(b []byte) (c course, err error) {
+	r := reader{b: b}
+	c.active = r.byte()&flagActive != 0
+	return c, r.end()
+}
+
+func appendMember(dst []byte, m member) []byte {
+	dst = append(dst, flag(m.Teacher, flagTeacher)|flag(m.Tutor, flagTutor)|flag(m.Student, flagStudent)|flag(m.OwnSection, flagOwnSection))
+	return m.Section.AppendKey(m.Course.AppendKey(m.User.AppendKey(dst)))
+}
+
+func readMember(b []byte) (m member, err error) {
+	r := reader{b: b}
+	flags := r.byte()
+	m.Teacher, m.Tutor = flags&flagTeacher != 0, flags&flagTutor != 0
+	m.Student, m.OwnSection = flags&flagStudent != 0, flags&flagOwnSection != 0
+	m.User, m.Course, m.Section = r.id(), r.id(), r.id()
+	return m, r.end()
 }
 
 func appendCounts(dst []byte, c cdc.Counts) []byte {

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/schoolbell/schoolbell/cdc"
-	"github.com/schoolbell/schoolbell/cdc/profile"
 	"github.com/schoolbell/schoolbell/cdc/shadow"
 )
 
@@ -16,11 +15,15 @@ import (
 // memory; the snapshot as a whole becomes valid with the last batch.
 const snapshotBatch = 10_000
 
-// meaning is what a checkpoint says of the profile: its hash, and what makes up each
-// mark.
-func meaning(p *profile.Profile) string {
-	submitted, graded := p.Marks()
-	return p.Hash() + " " + submitted + " " + graded
+// meaning is what a checkpoint says of the profile: its hash, whom it is read for, and
+// what makes up each mark.
+func (p *Projection) meaning() string {
+	submitted, graded := p.profile.Marks()
+	hash := p.profile.Hash()
+	if p.cfg.Students {
+		hash += "+students"
+	}
+	return hash + " " + submitted + " " + graded
 }
 
 // Claim makes durable that a snapshot was begun, before there is one: the slot that
@@ -31,7 +34,7 @@ func (p *Projection) Claim(began time.Time) error {
 	p.checkpoint.Begun = append(slices.Clip(lastOf(p.checkpoint.Begun)), began)
 	p.dirty = true
 	if !p.checkpoint.Complete {
-		p.checkpoint = shadow.Checkpoint{Profile: meaning(p.profile), Begun: p.checkpoint.Begun}
+		p.checkpoint = shadow.Checkpoint{Profile: p.meaning(), Begun: p.checkpoint.Begun}
 	}
 	_, err := p.sync()
 	return err
@@ -78,7 +81,7 @@ func (p *Projection) Reset(ctx context.Context, snap *cdc.Snapshot) (events uint
 // first fills the empty shadow. Until it is complete the shadow says that a snapshot
 // is under way, and whoever opens it must begin again.
 func (p *Projection) first(ctx context.Context, snap *cdc.Snapshot) error {
-	at := shadow.Checkpoint{Profile: meaning(p.profile), Begun: p.checkpoint.Begun}
+	at := shadow.Checkpoint{Profile: p.meaning(), Begun: p.checkpoint.Begun}
 	at.Source, at.Applied = snap.Source, snap.At
 	if err := p.empty(at); err != nil {
 		return fmt.Errorf("empty the shadow: %w", err)

@@ -9,6 +9,9 @@ import (
 // store writes what changed, but for what is aside.
 func (f *fold) store(b writer) {
 	peopleTable().putAll(b, &f.people)
+	courseTable().putAll(b, &f.courses)
+	f.storeMembers(b)
+	f.storeStandings(b)
 	assignmentTable().putAll(b, &f.assignments)
 	f.given.aside.table.putAll(b, &f.given)
 	f.threads.aside.table.putAll(b, &f.threads)
@@ -25,14 +28,14 @@ func (f *fold) store(b writer) {
 	for _, s := range f.actives.settled {
 		setNumber(b, f.actives.appendKey(nil, s.entry), s.append(nil))
 	}
-	for assignment, tutors := range f.reaches {
-		for tutor, n := range tutors {
+	for assignment, scopes := range f.reaches {
+		for s, n := range scopes {
 			if n.was != n.now {
-				setNumber(b, appendKey(nil, keyAssignmentTutor, assignment, tutor), n.append(nil))
+				setNumber(b, s.append(appendKey(nil, keyReach, assignment)), n.append(nil))
 			}
 		}
 	}
-	for person, t := range f.admins {
+	for person, t := range f.turns {
 		b.Set(appendKey(nil, keyAdmin, person), t.append(nil))
 	}
 	for s, d := range f.deltas {
@@ -62,6 +65,13 @@ func (f *fold) publish() {
 			delete(p.people, r.key)
 		}
 	}
+	for _, r := range f.courses.rows {
+		if delete(p.muted, r.key); r.exists && !r.now.active {
+			p.muted[r.key] = true
+		}
+	}
+	f.publishMembers()
+	f.publishStandings()
 	for _, r := range f.assignments.rows {
 		p.head(r)
 	}
@@ -78,7 +88,7 @@ func (f *fold) publish() {
 			}
 		}
 	}
-	maps.Copy(p.admins, f.admins)
+	maps.Copy(p.admins, f.turns)
 	for s, d := range f.deltas {
 		p.counts[s] = add(p.counts[s], *d)
 	}

@@ -18,12 +18,16 @@ type index[T any] struct {
 	id     func(T) cdc.ID
 }
 
-func peopleTable() *table[cdc.Person] {
-	return &table[cdc.Person]{letter: keyPerson, append: appendPerson}
+func peopleTable() *table[person] {
+	return &table[person]{letter: keyPerson, append: appendPerson}
 }
 
 func assignmentTable() *table[assignment] {
 	return &table[assignment]{letter: keyAssignment, append: appendAssignment}
+}
+
+func courseTable() *table[course] {
+	return &table[course]{letter: keyCourse, append: appendCourse}
 }
 
 func threadTable() *table[thread] {
@@ -36,6 +40,7 @@ func threadTable() *table[thread] {
 func givenTable() *table[given] {
 	return &table[given]{keyGiven, appendGiven, readGiven, []index[given]{
 		{keyStudentGiven, func(g given) cdc.ID { return g.student }},
+		{keyAssignmentGiven, func(g given) cdc.ID { return g.assignment }},
 	}}
 }
 
