@@ -205,11 +205,12 @@ func (c *comparison) closed(w *eventWriter) error {
 		if err != nil || exists && now.open() {
 			return err
 		}
-		about, where := now, c.now
+		about, reach := now, c.now.reached
 		if !exists {
-			about, where = before, c.was
+			about = before
+			reach = func(id cdc.ID) ([]scope, error) { return c.lastReached(id, before.Course) }
 		}
-		reached, err := where.reached(id)
+		reached, err := reach(id)
 		if err != nil {
 			return err
 		}
@@ -224,6 +225,27 @@ func (p *Projection) reached(id cdc.ID) (scopes []scope, err error) {
 	err = p.scan(appendKey(nil, keyReach, id), func(key, _ []byte) error {
 		s, err := readScope(key)
 		scopes = append(scopes, s)
+		return err
+	})
+	return scopes, err
+}
+
+// lastReached lists the scopes that saw an assignment, which is gone, because of whom it
+// was given to: as everybody stands now.
+func (c *comparison) lastReached(id, course cdc.ID) ([]scope, error) {
+	scopes, err := c.now.reached(id)
+	if err != nil {
+		return nil, err
+	}
+	err = c.was.scan(appendKey(nil, keyAssignmentGiven, id), func(key, _ []byte) error {
+		row, _, err := cdc.CutKey(key)
+		if err != nil {
+			return err
+		}
+		g, _, err := get(&c.was.fold, keyGiven, row, readGiven)
+		if err == nil {
+			scopes, err = c.now.fold.tutorsOf(scopes, g.student, course, atEnd)
+		}
 		return err
 	})
 	return scopes, err

@@ -20,7 +20,7 @@ type lms struct {
 }
 
 type rows struct {
-	kind        kind
+	school      school
 	users       map[int]user
 	profiles    map[int]studentProfile
 	courses     map[int]course
@@ -95,7 +95,7 @@ func newTables() tables {
 }
 
 func newLMS() *lms {
-	return &lms{rows: rows{kind: kinds()[0],
+	return &lms{rows: rows{school: schools()[0],
 		users: map[int]user{}, profiles: map[int]studentProfile{}, assignments: map[int]assignment{},
 		courses: map[int]course{}, members: map[int]member{}, staff: map[int]staff{},
 		given: map[int]pair{}, submissions: map[int]submission{},
@@ -104,7 +104,7 @@ func newLMS() *lms {
 
 func (r rows) clone() rows {
 	return rows{
-		r.kind, maps.Clone(r.users), maps.Clone(r.profiles), maps.Clone(r.courses), maps.Clone(r.members), maps.Clone(r.staff),
+		r.school, maps.Clone(r.users), maps.Clone(r.profiles), maps.Clone(r.courses), maps.Clone(r.members), maps.Clone(r.staff),
 		maps.Clone(r.assignments), maps.Clone(r.given), maps.Clone(r.submissions),
 	}
 }
@@ -199,7 +199,7 @@ func truncate[T any](l *lms, t *cdc.Table, rows map[int]T) {
 func (l *lms) snapshot(t tables, at cdc.LSN) *cdc.Snapshot {
 	return &cdc.Snapshot{At: at, Time: clock(at), Rows: func(yield func(cdc.Row, error) bool) {
 		_ = each(t.profiles, l.profiles, yield) && each(t.users, l.users, yield) &&
-			(!l.kind.courses || each(t.courses, l.courses, yield) && each(t.members, l.members, yield) && each(t.staff, l.staff, yield)) &&
+			(!l.school.courses || each(t.courses, l.courses, yield) && each(t.members, l.members, yield) && each(t.staff, l.staff, yield)) &&
 			each(t.assignments, l.assignments, yield) && each(t.given, l.given, yield) &&
 			each(t.submissions, l.submissions, yield)
 	}}
@@ -244,7 +244,7 @@ func (before rows) expected(after rows) (events []string) {
 		case s.grade == "":
 		case s.grade != was.grade:
 			say(course, append(after.workers(s), student...), true, "grade %d of %d by %d %q: %s", id, s.assignment, s.student, email, s.grade)
-		case !was.posted && s.posted && after.kind.students && after.kind.courses:
+		case !was.posted && s.posted && after.school.students && after.school.courses:
 			say(course, student, false, "grade %d of %d by %d %q: %s", id, s.assignment, s.student, email, s.grade)
 		}
 	}
@@ -274,7 +274,7 @@ func (r rows) counts(id int) (c cdc.Counts) {
 		switch {
 		case s.submittedAt == "":
 			c.PendingSubmissions++
-		case s.grade == "" || role == "student" && r.kind.courses && !s.posted:
+		case s.grade == "" || role == "student" && r.school.courses && !s.posted:
 			c.UngradedSubmissions++
 		}
 	}

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// kind is an LMS: how it says who is what.
-type kind struct {
+// school is an LMS: how it says who is what.
+type school struct {
 	name     string
 	courses  bool // assignments belong to courses, which have members
 	role     bool // people's rows say what they are
@@ -46,8 +46,8 @@ auth: {token: {from: authtoken_token, key: key, user: user_id}}
 
 const assigned = "assigned: {from: assignments_assignment_assigned_to, assignment: assignment_id, student: user_id}\n"
 
-func kinds() []kind {
-	return []kind{
+func schools() []school {
+	return []school{
 		{name: "django", role: true, assigned: true},
 		{name: "django with students", role: true, assigned: true, students: true},
 		{name: "roles and courses", courses: true, role: true, assigned: true, yaml: "profile: a\n" + people + ", role: role}\n" + work + assigned},
@@ -58,7 +58,7 @@ func kinds() []kind {
 
 func (r rows) isMuted(id int) bool {
 	c, ok := r.courses[id]
-	return r.kind.courses && ok && !c.active
+	return r.school.courses && ok && !c.active
 }
 
 // role is what somebody is.
@@ -66,14 +66,14 @@ func (r rows) role(id int) string {
 	if _, ok := r.users[id]; !ok {
 		return "none"
 	}
-	if r.kind.courses {
+	if r.school.courses {
 		for _, s := range r.staff {
 			if slices.Contains(strings.Fields(strings.ReplaceAll(s.users, ",", " ")), strconv.Itoa(id)) {
 				return "admin"
 			}
 		}
 	}
-	if r.kind.role {
+	if r.school.role {
 		return r.users[id].role
 	}
 	is := map[string]bool{}
@@ -103,7 +103,7 @@ func (r rows) may(id int, as string) bool {
 	switch {
 	case !r.users[id].active:
 		return false
-	case r.kind.role:
+	case r.school.role:
 		return role == as
 	case as == "student":
 		return role != "none"
@@ -116,7 +116,7 @@ func (r rows) sees(id int, as string, course, student int) bool {
 	var is, whole bool
 	var mine, theirs []int
 	for _, m := range r.members {
-		if m.course != course || course == 0 || m.ended || !r.kind.courses {
+		if m.course != course || course == 0 || m.ended || !r.school.courses {
 			continue
 		}
 		if m.user == id && m.kind != "student" {
@@ -133,7 +133,7 @@ func (r rows) sees(id int, as string, course, student int) bool {
 // isMember reports whether somebody is this in the course.
 func (r rows) isMember(id int, as string, course int) bool {
 	for _, m := range r.members {
-		if r.kind.courses && m.course == course && course != 0 && !m.ended && m.user == id && m.kind == as {
+		if r.school.courses && m.course == course && course != 0 && !m.ended && m.user == id && m.kind == as {
 			return true
 		}
 	}
@@ -176,7 +176,7 @@ func (r rows) workers(s submission) (people []int) {
 
 // ownWork is the student, where they hear of their own grade.
 func (r rows) ownWork(s submission) []int {
-	if r.kind.students && r.may(s.student, "student") && (!r.kind.courses || s.posted) {
+	if r.school.students && r.may(s.student, "student") && (!r.school.courses || s.posted) {
 		return []int{s.student}
 	}
 	return nil
@@ -187,7 +187,7 @@ func (r rows) has(id int, as string, a assignment, givenTo []int) bool {
 	switch {
 	case as == "teacher":
 		return a.author == id || r.isMember(id, as, a.course)
-	case !r.kind.assigned:
+	case !r.school.assigned:
 		return r.isMember(id, as, a.course)
 	case as == "student":
 		return slices.Contains(givenTo, id)
@@ -202,7 +202,7 @@ func (r rows) concerned(a assignment, givenTo []int) (people []int) {
 	for id := range r.users {
 		if r.may(id, "teacher") && r.has(id, "teacher", a, givenTo) ||
 			r.may(id, "tutor") && r.has(id, "ta", a, givenTo) ||
-			r.kind.students && r.may(id, "student") && r.has(id, "student", a, givenTo) {
+			r.school.students && r.may(id, "student") && r.has(id, "student", a, givenTo) {
 			people = append(people, id)
 		}
 	}
@@ -215,12 +215,12 @@ func (r rows) counted(id int, role string, s submission) bool {
 	case "admin":
 		return true
 	case "student":
-		return r.kind.students && s.student == id
+		return r.school.students && s.student == id
 	case "none":
 		return false
 	}
-	return (!r.kind.role || role == "teacher") && r.relates(id, "teacher", s) ||
-		(!r.kind.role || role == "tutor") && r.relates(id, "ta", s)
+	return (!r.school.role || role == "teacher") && r.relates(id, "teacher", s) ||
+		(!r.school.role || role == "tutor") && r.relates(id, "ta", s)
 }
 
 // isThere reports whether somebody with this role counts an assignment.
@@ -229,10 +229,10 @@ func (r rows) isThere(id int, role string, n int, a assignment) bool {
 	case "admin":
 		return true
 	case "student":
-		return r.kind.students && r.has(id, "student", a, r.givenTo(n))
+		return r.school.students && r.has(id, "student", a, r.givenTo(n))
 	case "none":
 		return false
 	}
-	return (!r.kind.role || role == "teacher") && r.has(id, "teacher", a, r.givenTo(n)) ||
-		(!r.kind.role || role == "tutor") && r.has(id, "ta", a, r.givenTo(n))
+	return (!r.school.role || role == "teacher") && r.has(id, "teacher", a, r.givenTo(n)) ||
+		(!r.school.role || role == "tutor") && r.has(id, "ta", a, r.givenTo(n))
 }
