@@ -18,7 +18,8 @@
 //     position. What a transaction meant is published when its batch is stored. A
 //     transaction that breaks off leaves no trace, in the store or in memory.
 //   - A transaction may touch more rows than fit into the memory.
-//   - An audience is who may see the event by the end of its transaction.
+//   - An audience is who may see the event by the end of its transaction: a right that
+//     ended before a commit does not see it, and one that began before it does.
 //   - The counts equal the SQL definition at every commit.
 //   - A snapshot taken in place of a filled shadow tells what happened in between, as
 //     its net effect, each event once; see compare.go.
@@ -40,8 +41,15 @@
 //	u person              a person
 //	g row                 an assignment given to a student
 //	x student row         index: what is given to a student
-//	r assignment tutor    how many of the tutor's students it is given to
+//	y assignment row      index: to whom an assignment is given
+//	r assignment scope    by how many students to whom it is given the scope sees it
 //	l lookup row          a row of a lookup table
+//	o course              whether anything is told of a course
+//	e entry row           a row of `member`, by its entry
+//	f course entry row    the same, of those who are staff of the course
+//	j course student      the student's sections in the course, and by how many rows
+//	d entry row           a row of `admin`: whom it names
+//	b person              by how many rows somebody is an admin, a teacher, a tutor, a student
 //	n scope student       how many threads the student has in the scope
 //	c scope               the four counts of the scope
 //	w person              when the person began and ceased to be an admin
@@ -52,6 +60,7 @@
 // While a new snapshot is read, the next generation of all this grows beside it, under
 // letters of another case; see generation.go.
 //
-// A scope is what one person's counts range over: everything (admins), the
-// assignments that a teacher owns, or the students of a tutor.
+// A scope is what one person's counts range over: everything (admins), what a teacher
+// owns or teaches, the students of a tutor, both where no row says which of the two
+// somebody is, or what is a student's own; see rights.go.
 package projection

@@ -1,12 +1,10 @@
 package projection
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/schoolbell/schoolbell/cdc"
-	"github.com/schoolbell/schoolbell/cdc/profile"
 )
 
 // fold is one transaction on its way: what it touched, before and after, and what
@@ -148,147 +146,6 @@ func (f *fold) change(c *cdc.Change) error {
 	return nil
 }
 
-func (f *fold) row(b *profile.Binding, c *cdc.Change) (err error) {
-	for _, l := range b.Lookups {
-		err := f.lookup(l.Index()).apply(c, b.Key, func(values []cdc.Value, was lookupRow) (lookupRow, bool) {
-			return newLookupRow(l.Key(values), l.Values(values, was.list())), true
-		})
-		if err != nil {
-			return err
-		}
-	}
-	if b.User != nil {
-		err = f.people.apply(c, b.Key, func(values []cdc.Value, was person) (person, bool) {
-			was.Role = was.own
-			now, ok := b.User.Read(values, was.Person)
-			return person{now, now.Role}, ok
-		})
-	}
-	if err == nil {
-		err = f.courseRow(b, c)
-	}
-	if b.Assignment != nil && err == nil {
-		err = f.assignments.apply(c, b.Key, func(values []cdc.Value, was assignment) (assignment, bool) {
-			fields, ok := b.Assignment.Read(values, was.AssignmentFields)
-			return assignment{AssignmentFields: fields, created: was.created, expired: f.expired(fields, was)}, ok
-		})
-	}
-	if b.Assigned != nil && err == nil {
-		err = f.given.apply(c, b.Key, func(values []cdc.Value, _ given) (given, bool) {
-			assignment, student := b.Assigned.Read(values)
-			return given{assignment, student}, true
-		})
-	}
-	if b.Submission != nil && err == nil {
-		err = f.threads.apply(c, b.Key, func(values []cdc.Value, was thread) (thread, bool) {
-			return f.readThread(b, values, was, c.Old != nil)
-		})
-	}
-	return err
-}
-
-// courseRow folds a change in the sections that say what courses are, who is in them, and
-// who are admins.
-func (f *fold) courseRow(b *profile.Binding, c *cdc.Change) error {
-	if b.Course != nil {
-		err := f.courses.apply(c, b.Key, func(values []cdc.Value, was course) (course, bool) {
-			fields, ok := b.Course.Read(values, profile.CourseFields{Active: was.active})
-			return course{fields.Active}, ok
-		})
-		if err != nil {
-			return err
-		}
-	}
-	for _, m := range b.Members {
-		if err := f.member(m.Index()).apply(c, b.Key, m.Read); err != nil {
-			return err
-		}
-	}
-	for _, a := range b.Admins {
-		err := f.admin(a.Index()).apply(c, b.Key, func(values []cdc.Value, was adminRow) (adminRow, bool) {
-			users, ok := a.Read(values, was.list())
-			return newAdminRow(users), ok
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// expired reports whether an assignment has closed by itself: its moment had passed by
-// the commit, or it was told so and has not moved.
-func (f *fold) expired(now profile.AssignmentFields, was assignment) bool {
-	return !now.Closes.IsZero() && (!now.Closes.After(f.time) || was.expired && now.Closes.Equal(was.Closes))
-}
-
-// readThread reads a submission's row. A row that got another key has its score
-// noted in any case: only its events know that it is not new.
-func (f *fold) readThread(b *profile.Binding, values []cdc.Value, was thread, moved bool) (thread, bool) {
-	fields, ok := b.Submission.Read(values, profile.SubmissionFields{
-		Assignment: was.assignment, Student: was.student, Tutor: was.tutor, Submitted: was.submitted, Gone: was.gone,
-	})
-	now := thread{
-		assignment: fields.Assignment, student: fields.Student, tutor: fields.Tutor,
-		submitted: was.submitted, graded: was.graded, gone: fields.Gone, hidden: was.hidden, score: was.score,
-	}
-	if now.gone {
-		return now, ok // frozen: what is restored later must not look new
-	}
-	now.submitted = fields.Submitted
-	if b.Grade != nil {
-		now.graded = b.Grade.Read(values, was.graded)
-		now.hidden = b.Grade.Hidden(values, was.hidden)
-		if now.graded != 0 && (moved || now.graded != was.graded || was.hidden && !now.hidden) {
-			f.buf = b.Grade.AppendScore(f.buf[:0], values)
-			now.score = string(f.buf)
-		}
-	}
-	return now, ok
-}
-
-// truncate folds TRUNCATE as the deletion of every row.
-func (f *fold) truncate(b *profile.Binding) (err error) {
-	for _, l := range b.Lookups {
-		o := f.lookup(l.Index())
-		for id := range f.p.lookup(l.Index()).rows {
-			if _, err := o.touch(id); err != nil {
-				return err
-			}
-		}
-		err = errors.Join(err, o.drop())
-	}
-	if b.User != nil {
-		for id := range f.p.people {
-			if _, err := f.people.touch(id); err != nil {
-				return err
-			}
-		}
-		err = errors.Join(err, f.people.drop())
-	}
-	if b.Course != nil {
-		err = errors.Join(err, touchAll(f, &f.courses, []byte{keyCourse}), f.courses.drop())
-	}
-	for _, m := range b.Members {
-		o := f.member(m.Index())
-		err = errors.Join(err, touchAll(f, o, []byte{keyMember, byte(m.Index())}), o.drop())
-	}
-	for _, a := range b.Admins {
-		o := f.admin(a.Index())
-		err = errors.Join(err, touchAll(f, o, []byte{keyAdminRow, byte(a.Index())}), o.drop())
-	}
-	if b.Assignment != nil {
-		err = errors.Join(err, touchAll(f, &f.assignments, []byte{keyAssignment}), f.assignments.drop())
-	}
-	if b.Assigned != nil {
-		err = errors.Join(err, touchAll(f, &f.given, []byte{keyGiven}), f.given.drop())
-	}
-	if b.Submission != nil {
-		err = errors.Join(err, touchAll(f, &f.threads, []byte{keyThread}), f.threads.drop())
-	}
-	return err
-}
-
 // touchAll touches every stored row below a prefix whose keys go on with the
 // row's key.
 func touchAll[T comparable](f *fold, o *overlay[T], prefix []byte) error {
@@ -367,13 +224,6 @@ func (f *fold) settle(w *eventWriter) error {
 	return w.failed()
 }
 
-// followTutor notes whose student's thread it is by the end of the transaction.
-func (f *fold) followTutor(r *touched[thread]) {
-	if _, _, byStudent := f.p.profile.TutorPath(); r.exists && byStudent {
-		r.now.tutor = f.tutor(r.now.student)
-	}
-}
-
 // note counts a touched row.
 func (f *fold) note(unchanged bool) {
 	f.touched++
@@ -390,85 +240,6 @@ func noteAll[T comparable](f *fold, o *overlay[T]) {
 
 // empty reports whether the transaction leaves everything as it was.
 func (f *fold) empty() bool { return f.touched == f.noops }
-
-// followTeachers settles which assignments have been created, and touches what belongs
-// to those that another teacher owns now, or another course.
-func (f *fold) followTeachers() error {
-	for _, r := range f.assignments.rows {
-		if r.exists {
-			before, _ := r.before()
-			r.now.created = before.created || r.now.Published
-		}
-		if f.fresh {
-			continue
-		}
-		if r.was.Teacher != r.now.Teacher || r.was.Course != r.now.Course {
-			if err := touchAll(f, &f.threads, appendKey(nil, keyAssignThread, r.key)); err != nil {
-				return err
-			}
-		}
-		if r.was.Course != r.now.Course {
-			if err := touchAll(f, &f.given, appendKey(nil, keyAssignmentGiven, r.key)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// followTutors touches the threads of students who have another tutor now, and
-// what is given to them.
-func (f *fold) followTutors() error {
-	index, column, ok := f.p.profile.TutorPath()
-	if !ok || index >= len(f.lookups) {
-		return nil
-	}
-	var students []cdc.ID
-	rows := f.lookups[index].rows
-	for _, r := range rows {
-		if r.existed {
-			f.tutors[r.was.key] = cdc.ID{}
-			students = append(students, r.was.key)
-		}
-	}
-	for _, r := range rows {
-		if r.exists {
-			if _, ok := f.tutors[r.now.key]; !ok {
-				students = append(students, r.now.key)
-			}
-			f.tutors[r.now.key] = r.now.value(column)
-		}
-	}
-	if f.fresh {
-		return nil
-	}
-	for _, student := range students {
-		if f.tutor(student) == f.tutorBefore(student) {
-			continue
-		}
-		if err := f.touchStudent(student); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// tutorBefore is the student's tutor before the transaction.
-func (f *fold) tutorBefore(student cdc.ID) cdc.ID {
-	index, column, ok := f.p.profile.TutorPath()
-	if !ok || index >= len(f.p.lookups) {
-		return cdc.ID{}
-	}
-	return f.p.lookups[index].value(student, column)
-}
-
-// tutor is the student's tutor by the end of the transaction.
-func (f *fold) tutor(student cdc.ID) cdc.ID {
-	if tutor, ok := f.tutors[student]; ok {
-		return tutor
-	}
-	return f.tutorBefore(student)
-}
 
 // heading is the assignment's by the end of the transaction.
 func (f *fold) heading(id cdc.ID) heading {

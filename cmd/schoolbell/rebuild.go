@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 
+	"github.com/schoolbell/schoolbell/cdc"
 	"github.com/schoolbell/schoolbell/cdc/projection"
 	"github.com/schoolbell/schoolbell/cdc/shadow"
 )
@@ -44,7 +46,7 @@ func (g *gateway) openStore(anew bool) (err error) {
 		}
 	}
 	g.projection, err = projection.Open(g.store, g.profile, g.publish, projection.Config{
-		Log: g.log, Emails: g.cfg.ProxyUserBy == "email" || g.cfg.IntrospectEmail != "",
+		Log: g.log, Emails: g.cfg.ProxyUserBy == "email", Students: slices.Contains(g.cfg.Roles.roles(), cdc.Student) || g.cfg.IntrospectEmail != "",
 	})
 	return err
 }
