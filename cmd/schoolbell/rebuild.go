@@ -46,7 +46,8 @@ func (g *gateway) openStore(anew bool) (err error) {
 		}
 	}
 	g.projection, err = projection.Open(g.store, g.profile, g.publish, projection.Config{
-		Log: g.log, Emails: g.cfg.ProxyUserBy == "email", Students: slices.Contains(g.cfg.Roles.roles(), cdc.Student) || g.cfg.IntrospectEmail != "",
+		Log: g.log, Emails: g.cfg.ProxyUserBy == "email" || g.cfg.IntrospectEmail != "",
+		Students: slices.Contains(g.cfg.Roles.roles(), cdc.Student),
 	})
 	return err
 }
