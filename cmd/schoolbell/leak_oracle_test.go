@@ -82,6 +82,9 @@ func (o *leakOracle) commit(t *testing.T, conn *pgx.Conn, op operation) {
 	var events []expected
 	var lost []revocation
 	var b pgx.Batch
+	if o.lms.before != "" {
+		b.Queue(o.lms.before)
+	}
 	b.Queue(o.lms.events).Query(func(rows pgx.Rows) (err error) {
 		events, err = pgx.CollectRows(rows, scanExpected)
 		return err
@@ -91,6 +94,9 @@ func (o *leakOracle) commit(t *testing.T, conn *pgx.Conn, op operation) {
 		lost, err = pgx.CollectRows(rows, scanRevocation)
 		return err
 	})
+	if o.lms.after != "" {
+		b.Queue(o.lms.after)
+	}
 	b.Queue(`SELECT oracle.advance()`)
 	b.Queue(`SELECT pg_current_xact_id()::xid::text, pg_current_wal_insert_lsn()::text`).QueryRow(func(row pgx.Row) error { return row.Scan(&xid, &before) })
 	require.NoError(t, tx.SendBatch(ctx, &b).Close())
