@@ -60,7 +60,7 @@ WITH admins AS (
 	GROUP BY 1
 ), reached AS (
 	SELECT g.assignment_id, array_agg(DISTINCT p.tutor_id) AS tutors
-	FROM oracle.g g JOIN oracle.p p USING (user_id) JOIN tutor ON tutor.id = p.tutor_id
+	FROM oracle.g g JOIN accounts_studentprofile p USING (user_id) JOIN tutor ON tutor.id = p.tutor_id
 	GROUP BY 1
 ), work AS (
 	SELECT s.*, o.submitted_at AS was_submitted, o.grade AS was_graded,
