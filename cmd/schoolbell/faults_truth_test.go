@@ -320,24 +320,13 @@ func (s *truth) tutorsNow(assignment int64) []int64 {
 	return tutors
 }
 
-// tutorsThen are those of whom an assignment that is gone was given to.
+// tutorsThen are those, by now, of whom an assignment that is gone was given to.
 func (s *truth) tutorsThen(assignment int64, was map[truthKey]*truthRow) []int64 {
-	then := map[int64]int64{} // of a student
-	for key, row := range was {
-		if key.place == "profiles" && row != nil {
-			then[row.User] = row.Tutor
-		}
-	}
 	var tutors []int64
 	for key, row := range was {
-		if key.place != "assigned" || row == nil || row.Assignment != assignment {
-			continue
+		if key.place == "assigned" && row != nil && row.Assignment == assignment {
+			tutors = append(tutors, s.tutorOf(row.User))
 		}
-		tutor, changed := then[row.User]
-		if !changed {
-			tutor = s.tutorOf(row.User)
-		}
-		tutors = append(tutors, tutor)
 	}
 	return tutors
 }

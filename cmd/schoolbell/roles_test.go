@@ -66,3 +66,31 @@ func TestAStudentSeesNothingOfAnybodyElses(t *testing.T) {
 	page := get(t, s.base()+"/api/events?token="+token, ready)
 	require.Contains(t, page, `{"events":[],`)
 }
+
+// A student hears of their own grade, not of what they have handed in themselves, and of
+// an assignment that is given to them.
+func TestAStudentHearsOfTheirOwnGradesAndAssignments(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.serve("--roles", "teacher,tutor,admin,student")
+	s.ready()
+	student := s.school.Students[0]
+	conn := s.enterBy(s.ask(`INSERT INTO authtoken_token VALUES ('a-students-own-token', now(), $1) RETURNING key`, student.ID))
+	essay := s.ask(`WITH made AS (
+			INSERT INTO assignments_assignment (title, description, status, author_id, created_at, updated_at)
+			VALUES ('Essay of one', '', 'published', $1, now(), now()) RETURNING id)
+		INSERT INTO assignments_assignment_assigned_to (assignment_id, user_id) SELECT id, $2 FROM made RETURNING assignment_id::text`,
+		s.school.Teachers[0].ID, student.ID)
+	s.exec(`INSERT INTO assignments_assignmentsubmission (assignment_id, student_id, status, submitted_at, content, feedback, updated_at)
+		VALUES ($1::text::bigint, $2, 'submitted', now(), '', '', now())`, essay, student.ID)
+	s.exec(`UPDATE assignments_assignmentsubmission SET grade = 17, status = 'graded' WHERE assignment_id = $1::text::bigint`, essay)
+
+	require.Equal(t, "Essay of one", s.nextOf(conn, "assignment")["title"])
+	_, body, err := conn.Read(t.Context())
+	for err == nil && strings.Contains(string(body), `"type":"ping"`) {
+		_, body, err = conn.Read(t.Context())
+	}
+	require.NoError(t, err)
+	require.Contains(t, string(body), `"type":"grade"`, "not what they handed in themselves")
+	require.Contains(t, string(body), `"grade":17,`)
+}
