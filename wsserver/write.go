@@ -15,6 +15,9 @@ const (
 	gather = 64
 	// keepBuffer is the largest buffer worth keeping for the next write.
 	keepBuffer = 128 << 10
+	// atOnce is how many bytes a client gets the time of one write for: a line that is
+	// slow but moves must be able to take many large messages that it has missed.
+	atOnce = 64 << 10
 )
 
 // A batch is what one write carries.
@@ -164,17 +167,23 @@ func (b *batch) appendEnding(e ending) {
 
 // send writes a batch and counts it.
 func (c *session) send(b *batch) {
-	c.mu.Lock()
-	if c.ended == nil {
-		_ = c.conn.SetWriteDeadline(time.Now().Add(c.server.cfg.WriteTimeout))
-	}
 	if b.ping {
+		c.mu.Lock()
 		c.unanswered++
+		c.mu.Unlock()
 	}
-	c.mu.Unlock()
-	if _, err := c.conn.Write(b.out); err != nil {
-		c.writeFailed(err)
-		return
+	for rest := b.out; len(rest) > 0; {
+		c.mu.Lock()
+		if c.ended == nil {
+			_ = c.conn.SetWriteDeadline(time.Now().Add(c.server.cfg.WriteTimeout))
+		}
+		c.mu.Unlock()
+		n, err := c.conn.Write(rest[:min(len(rest), atOnce)])
+		if err != nil {
+			c.writeFailed(err)
+			return
+		}
+		rest = rest[n:]
 	}
 	if b.last {
 		c.mu.Lock()

@@ -14,7 +14,7 @@ func checkEmails(t require.TestingT, g *gateway, r rows) {
 	for _, email := range []string{"a@x", "B@X", "nobody@x", "", "ａ@x"} {
 		var active []cdc.ID
 		for id, u := range r.users {
-			if u.active && email != "" && strings.ToLower(email) == strings.ToLower(u.email) {
+			if u.active && email != "" && strings.EqualFold(email, u.email) {
 				active = append(active, cdc.IntID(int64(id)))
 			}
 		}
