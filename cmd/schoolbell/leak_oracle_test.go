@@ -136,7 +136,7 @@ func (o *leakOracle) revoked(person int64, c stay) (r revocation, found bool) {
 	return r, false
 }
 
-// counts are the four counts by definition, of everybody who may connect.
+// counts are the four counts by definition, of everybody who is told them.
 func (o *leakOracle) counts(t *testing.T, conn *pgx.Conn) map[int64]counts {
 	t.Helper()
 	rows, err := conn.Query(t.Context(), o.lms.counts)

@@ -105,7 +105,7 @@ WITH who AS (
     SELECT DISTINCT m.person_id AS who, course_id, s.person_id AS student
     FROM member m JOIN member s USING (course_id, section_id) WHERE m.kind IN ('teacher', 'ta') AND s.kind = 'student'
 ), sees AS (
-    SELECT w.id AS who, s.id FROM who w, now.submissions s WHERE w.role = 'admin' OR w.role = 'student' AND s.person_id = w.id
+    SELECT w.id AS who, s.id FROM who w, now.submissions s WHERE w.role = 'admin'
     UNION
     SELECT t.who, s.id FROM team t JOIN now.assignments a USING (course_id) JOIN now.submissions s ON s.assignment_id = a.id
         LEFT JOIN shares x ON x.who = t.who AND x.course_id = a.course_id AND x.student = s.person_id
@@ -120,15 +120,12 @@ WITH who AS (
     UNION
     SELECT t.who, a.id FROM team t JOIN to_whom a USING (course_id) WHERE t.teacher OR t.ta AND (a.students IS NULL
         OR EXISTS (SELECT FROM unnest(a.students) s WHERE t.whole OR EXISTS (SELECT FROM shares x WHERE x.who = t.who AND x.course_id = a.course_id AND x.student = s)))
-    UNION
-    SELECT w.id, a.id FROM who w, to_whom a WHERE w.role = 'student' AND a.state <> 'draft' AND (w.id = ANY (a.students)
-        OR a.students IS NULL AND EXISTS (SELECT FROM member m WHERE m.person_id = w.id AND m.course_id = a.course_id AND m.kind = 'student'))
 )
 SELECT w.id,
     count(s.id) FILTER (WHERE s.handed_in_at IS NULL),
-    count(s.id) FILTER (WHERE s.handed_in_at IS NOT NULL AND (s.score IS NULL OR w.role = 'student' AND s.posted_at IS NULL)),
+    count(s.id) FILTER (WHERE s.handed_in_at IS NOT NULL AND s.score IS NULL),
     count(DISTINCT s.person_id),
     (SELECT count(*) FROM has h WHERE h.who = w.id)
 FROM who w LEFT JOIN sees ON sees.who = w.id LEFT JOIN now.submissions s ON s.id = sees.id
-WHERE w.role IN ('admin', 'teacher', 'tutor') OR w.role = 'student' AND oracle.students()
+WHERE w.role IN ('admin', 'teacher', 'tutor') -- students are told no counts
 GROUP BY w.id, w.role;
