@@ -60,7 +60,7 @@ func (c campus) school(name, differs, standing string) leakSchool {
 			"people": "id", "staff": "person_id", "courses": "id", "enrolments": "id", "assignments": "id", "assignment_students": "id", "submissions": "id",
 		},
 		flags: []string{"--roles", "teacher,tutor,admin,student"},
-		fill: c.fill, draw: c.draw, restore: c.restore, touch: c.touch,
+		fill:  c.fill, draw: c.draw, restore: c.restore, touch: c.touch,
 		views: `CREATE FUNCTION oracle.students() RETURNS boolean LANGUAGE sql IMMUTABLE AS $f$ SELECT true $f$;
 			CREATE VIEW now.standing AS ` + in("now", standing) + `;
 			CREATE VIEW was.standing AS ` + in("was", standing) + `;
