@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/schoolbell/schoolbell/cdc"
 )
@@ -22,7 +21,8 @@ type Binding struct {
 	Assignment *AssignmentRow
 	Assigned   *AssignedRow
 	Submission *SubmissionRow
-	Grade      *GradeRow // beside Submission: a grade stands in the submission's row
+	Grade      *GradeRow // by itself where grades have a table of their own; otherwise of the submission's row
+	Feeds      []*Feed   // derived sections that the rows feed; these are nil above
 
 	identity identity
 }
@@ -42,33 +42,22 @@ func (p *Profile) Bind(t *cdc.Table) (*Binding, error) {
 		return out, nil
 	}
 	b.identity()
-	for i, l := range p.lookups {
-		if l.table == t.Name {
+	for i := range p.lookups {
+		if l := &p.lookups[i]; l.table == t.Name && !l.derived() {
 			out.Lookups = append(out.Lookups, b.lookup(i, l))
 		}
 	}
-	if p.user.table == t.Name {
-		out.User = b.user(p.user)
-	}
-	b.courses()
-	if p.assign.table == t.Name {
-		out.Assignment = b.assignment(p.assign)
-	}
-	if p.given != nil && p.given.table == t.Name {
-		out.Assigned = &AssignedRow{assignment: b.column(p.given.assignment), student: b.column(p.given.student)}
-	}
-	if p.submit.table == t.Name {
-		out.Submission = b.submission(p.submit)
-		if p.grade != nil {
-			out.Grade = b.grade(*p.grade)
-		}
-	}
+	b.people()
+	b.works()
+	b.feeds()
 	if len(b.errs) > 0 {
 		return nil, errors.Join(b.errs...)
 	}
 	return out, nil
 }
 
+// binder finds columns in a table of the log, or in the row of a derived section, of
+// which the columns are what its paths found.
 type binder struct {
 	p       *Profile
 	t       *cdc.Table
@@ -76,6 +65,10 @@ type binder struct {
 	missing []string
 	errs    []error
 }
+
+// reads reports whether the table is the section's, and its rows alone say what it
+// means.
+func (b *binder) reads(s *source) bool { return s.table == b.t.Name && !s.derived() }
 
 func (b *binder) wrong(format string, args ...any) {
 	b.errs = append(b.errs, fmt.Errorf("table %s.%s: "+format, append([]any{b.t.Schema, b.t.Name}, args...)...))
@@ -133,6 +126,12 @@ func (b *binder) columns(names []string) []column {
 	return out
 }
 
+// key finds the columns of a key; none of them is left out unnoticed, for then
+// nothing is bound.
+func (b *binder) key(names []string) identity {
+	return slices.DeleteFunc(b.columns(names), func(c column) bool { return !c.named() })
+}
+
 func (b *binder) condition(c condition) clauses {
 	if c == nil {
 		return nil
@@ -144,6 +143,10 @@ func (b *binder) condition(c condition) clauses {
 			col := b.column(t.column)
 			if !col.named() {
 				continue
+			}
+			if t.test.timed() {
+				b.moment(t.label, t.column)
+				col, t.test = b.column(timeSlot(t.column, t.test.op)), t.test.came()
 			}
 			one, err := t.bind(col.index, col.typ)
 			if err != nil {
@@ -169,8 +172,51 @@ func (b *binder) moment(key, name string) column {
 	return c
 }
 
-func (b *binder) lookup(i int, l lookupSpec) *LookupRow {
-	return &LookupRow{index: i, key: b.column(l.key), values: b.columns(l.columns)}
+func (b *binder) lookup(i int, l *lookupSpec) *LookupRow {
+	row := &LookupRow{
+		index: i, where: b.condition(l.where), key: b.key(l.key), values: b.columns(l.values),
+		first: b.column(l.first), split: []byte(l.split),
+	}
+	if c := row.key; l.split != "" && len(c) == 1 && c[0].class != classText && c[0].class != classOther {
+		b.wrong("%s.split takes column %q apart, which is %s and holds one id; leave split out", l.name, l.key[0], c[0].class)
+	}
+	return row
+}
+
+// people binds what the table says of people and of courses, and of who belongs to them.
+func (b *binder) people() {
+	if b.reads(&b.p.user.source) {
+		b.out.User = b.user(b.p.user)
+	}
+	if c := b.p.course; c != nil && b.reads(&c.source) {
+		b.out.Course = b.course(c)
+	}
+	for i := range b.p.members {
+		if m := &b.p.members[i]; b.reads(&m.source) {
+			b.out.Members = append(b.out.Members, b.member(i, m))
+		}
+	}
+	for i := range b.p.admins {
+		if a := &b.p.admins[i]; b.reads(&a.source) {
+			b.out.Admins = append(b.out.Admins, b.admin(i, a))
+		}
+	}
+}
+
+// works binds what the table says of assignments and of work.
+func (b *binder) works() {
+	if b.reads(&b.p.assign.source) {
+		b.out.Assignment = b.assignment(b.p.assign)
+	}
+	if g := b.p.given; g != nil && g.table == b.t.Name {
+		b.out.Assigned = &AssignedRow{assignment: b.column(g.assignment), student: b.column(g.student)}
+	}
+	if b.reads(&b.p.submit.source) {
+		b.out.Submission = b.submission(b.p.submit)
+	}
+	if g := b.p.grade; g != nil && b.reads(&g.source) {
+		b.out.Grade = b.grade(g)
+	}
 }
 
 func (b *binder) user(u userSpec) *UserRow {
@@ -190,37 +236,24 @@ func (b *binder) user(u userSpec) *UserRow {
 	}
 }
 
-// courses binds what the table says of courses and of who belongs to them.
-func (b *binder) courses() {
-	if c := b.p.course; c != nil && c.table == b.t.Name {
-		b.out.Course = &CourseRow{title: b.column(c.title), active: b.condition(c.active)}
-	}
-	for i, m := range b.p.members {
-		if m.table == b.t.Name {
-			b.out.Members = append(b.out.Members, b.member(i, m))
-		}
-	}
-	for i, a := range b.p.admins {
-		if a.table == b.t.Name {
-			b.out.Admins = append(b.out.Admins, b.admin(i, a))
-		}
-	}
+func (b *binder) course(c *courseSpec) *CourseRow {
+	return &CourseRow{title: b.column(c.title), active: b.condition(c.active)}
 }
 
-func (b *binder) member(i int, m memberSpec) *MemberRow {
+func (b *binder) member(i int, m *memberSpec) *MemberRow {
 	return &MemberRow{
 		index: i,
 		where: b.condition(m.where),
-		user:  b.column(m.user), course: b.column(m.course), section: b.column(m.section),
+		user:  b.key(m.user), course: b.key(m.course), section: b.key(m.section),
 		ownSection: b.ifSaid(m.ownSection),
 		teacher:    b.ifSaid(m.teacher), tutor: b.ifSaid(m.tutor), student: b.ifSaid(m.student),
 	}
 }
 
-func (b *binder) admin(i int, a adminSpec) *AdminRow {
-	user := b.column(a.user)
-	if a.split != "" && user.named() && user.class != classText && user.class != classOther {
-		b.wrong("%s.split takes column %q apart, which is %s and holds one id; leave split out", a.name, a.user, user.class)
+func (b *binder) admin(i int, a *adminSpec) *AdminRow {
+	user := b.key(a.user)
+	if a.split != "" && len(user) == 1 && user[0].class != classText && user[0].class != classOther {
+		b.wrong("%s.split takes column %q apart, which is %s and holds one id; leave split out", a.name, a.user[0], user[0].class)
 	}
 	return &AdminRow{index: i, where: b.condition(a.where), user: user, split: []byte(a.split)}
 }
@@ -238,13 +271,15 @@ func (b *binder) assignment(a assignmentSpec) *AssignmentRow {
 		where:       b.condition(a.where),
 		title:       b.column(a.title),
 		description: b.column(a.description),
-		course:      b.column(a.course),
-		teacher:     b.column(a.teacher),
+		course:      b.key(a.course),
+		teacher:     b.key(a.teacher),
 		published:   b.condition(a.published),
 		closed:      b.condition(a.closed),
 		hasClosed:   a.closed != nil,
 		due:         b.moment("assignment.due", a.due),
 		closes:      b.moment("assignment.closes", a.closes),
+		bySection:   b.condition(a.bySection),
+		anonymous:   b.ifSaid(a.anonymous),
 		times:       b.p.times,
 	}
 }
@@ -253,63 +288,27 @@ func (b *binder) submission(s submissionSpec) *SubmissionRow {
 	b.moment("submission.at", s.at) // nothing reads it, but what the file says must be so
 	return &SubmissionRow{
 		where:      b.condition(s.where),
-		assignment: b.column(s.assignment),
-		student:    b.column(s.student),
-		tutor:      b.column(s.tutor),
+		assignment: b.key(s.assignment),
+		student:    b.key(s.student),
+		tutor:      b.key(s.tutor),
+		group:      b.key(s.group),
+		groupName:  b.column(s.groupName),
+		attempt:    b.key(s.attempt),
 		gone:       b.condition(s.gone),
 		hasGone:    s.gone != nil,
 		submitted:  marker{when: b.condition(s.submitted), again: b.columns(s.again)},
 	}
 }
 
-func (b *binder) grade(g gradeSpec) *GradeRow {
+func (b *binder) grade(g *gradeSpec) *GradeRow {
 	b.moment("grade.at", g.at) // as above
 	return &GradeRow{
+		where:      b.condition(g.where),
+		submission: b.key(g.submission), assignment: b.key(g.assignment), student: b.key(g.student),
+		groups: b.key(g.group), attempt: b.key(g.attempt),
 		graded: marker{when: b.condition(g.graded), again: b.columns(g.again)},
-		hidden: b.ifSaid(g.hidden),
-		score:  b.column(g.score),
-		text:   b.column(g.text),
+		hidden: b.ifSaid(g.hidden), auto: b.ifSaid(g.auto),
+		score: b.column(g.score),
+		text:  b.column(g.text),
 	}
-}
-
-// identity are the columns that a row is known by.
-type identity []column
-
-func (k identity) id(row []cdc.Value) cdc.ID {
-	if len(k) == 0 {
-		return cdc.ID{}
-	}
-	if len(k) == 1 {
-		return k[0].id(row)
-	}
-	var b strings.Builder
-	for i, c := range k {
-		if i > 0 {
-			b.WriteByte(':')
-		}
-		part := strings.ReplaceAll(c.id(row).String(), `\`, `\\`)
-		b.WriteString(strings.ReplaceAll(part, ":", `\:`))
-	}
-	return cdc.TextID(b.String())
-}
-
-// id reads a key in a column.
-func (c column) id(row []cdc.Value) cdc.ID {
-	v := row[c.index]
-	if v.Kind == cdc.Binary && c.class == classUUID {
-		var buf [36]byte
-		v = cdc.Value{Kind: cdc.Text, Data: textBytes(v, c.typ, buf[:])}
-	}
-	return cdc.IDOf(v, c.typ)
-}
-
-// idOr is id, or what it was where the log does not carry the column.
-func (c column) idOr(row []cdc.Value, was cdc.ID) cdc.ID {
-	switch {
-	case !c.named():
-		return cdc.ID{}
-	case row[c.index].Kind == cdc.Unchanged:
-		return was
-	}
-	return c.id(row)
 }

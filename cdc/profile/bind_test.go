@@ -110,7 +110,7 @@ func TestATestThatCannotFitItsColumnIsRefused(t *testing.T) {
 		{"{x: [true, false]}", boolean, "the column is a boolean and is always true or false; write present"},
 		{"{x: true}", int4s, `for "true", but the column is a number; write a number, such as 1 for true`},
 		{"{x: closed}", number, `the column is a number; write a number`},
-		{"{x: 2026-01-01}", tstz, "the column is a time; this version supports only present and absent for times"},
+		{"{x: 2026-01-01}", tstz, "the column is a time; write present, absent, past or future"},
 		{"{x: seven}", uuid, "the column is a uuid; write one such as"},
 		{"{x: {min: 3}}", text, `submission.gone tests min or below on column "x", which is text; write a list of values`},
 	} {

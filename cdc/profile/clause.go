@@ -94,7 +94,30 @@ func (c *clause) eval(v cdc.Value) truth {
 		}
 		return truthOf(!c.negate) // NULL is never stored out of line
 	}
+	if v.Kind == several {
+		return c.any(v)
+	}
 	return truthOf(c.holds(v) != c.negate)
+}
+
+// any decides the test on what a path found, which are several: it holds if it holds
+// for any of them, and `not` of it if it holds for none.
+func (c *clause) any(v cdc.Value) truth {
+	one := *c
+	one.negate = false
+	out := no
+	for v := range each(v) {
+		switch one.eval(v) {
+		case yes:
+			return truthOf(!c.negate)
+		case unknown:
+			out = unknown
+		}
+	}
+	if out == no {
+		return truthOf(c.negate)
+	}
+	return unknown
 }
 
 // holds decides the test, not yet negated, on a value that is there.
@@ -198,7 +221,7 @@ func (c *clause) accept(l literal) error {
 	case classText:
 		c.op, c.texts = clauseText, append(c.texts, l.text)
 	case classTime:
-		return fmt.Errorf("%s; this version supports only present and absent for times", class)
+		return fmt.Errorf("%s; write present, absent, past or future", class)
 	case classUUID:
 		text, ok := canonicalUUID(l.text)
 		if !ok {

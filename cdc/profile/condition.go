@@ -1,11 +1,13 @@
 package profile
 
+import "slices"
+
 // condition is a condition as the file says it: one of the maps must hold, and of
 // a map all tests. The nil condition always holds.
 type condition [][]columnTest
 
 type columnTest struct {
-	column string
+	column string // or a path's text
 	test   test
 	label  string // "grade.graded", for errors
 }
@@ -16,7 +18,25 @@ const (
 	opPresent testOp = iota + 1
 	opValue          // equal to one of the values
 	opRange          // at least min, below max
+	opPast           // a time that has come
+	opFuture         // a time that has not
 )
+
+// timed reports whether the test's outcome changes by itself.
+func (t test) timed() bool { return t.op == opPast || t.op == opFuture }
+
+// came is the test on whether it holds at a moment, which is a boolean.
+func (t test) came() test {
+	return test{op: opValue, negate: t.negate, values: []literal{{kind: nodeBool, text: "true"}}}
+}
+
+// timeSlot names the boolean that says whether a test against the clock holds.
+func timeSlot(column string, op testOp) string {
+	if op == opPast {
+		return column + " is past"
+	}
+	return column + " is future"
+}
 
 // test is one test with every `not` folded into negate.
 type test struct {
@@ -68,19 +88,26 @@ func (r *reader) all(s section, key string, n, value *node) []columnTest {
 	}
 	var out []columnTest
 	for _, e := range n.keys {
-		name := &node{at: e.at, kind: nodeWord, text: e.key}
-		if !r.isColumn(name, "a path in a condition", s.table) {
+		o, ok := r.operand(s, key, &node{at: e.at, kind: nodeWord, text: e.key}, value)
+		if !ok {
 			continue
 		}
-		r.useOf(s, key, e.key, value)
+		if slices.ContainsFunc(out, func(t columnTest) bool { return t.column == o.text }) {
+			r.add(e.at, quote(o.text)+" a second time", "each path once in a map")
+			continue
+		}
+		r.enter(s, o)
 		if t, ok := r.test(e.value); ok {
-			out = append(out, columnTest{column: e.key, test: t, label: s.name() + "." + key})
+			out = append(out, columnTest{column: o.text, test: t, label: s.name() + "." + key})
+			if t.timed() {
+				addOnce(&s.src.timed, o.text)
+			}
 		}
 	}
 	return out
 }
 
-const tests = "a value, a list of values, present, absent, {not: test}, {min: number} or {below: number}"
+const tests = "a value, a list of values, present, absent, past, future, {not: test}, {min: number} or {below: number}"
 
 func (r *reader) test(n *node) (test, bool) {
 	switch {
@@ -90,6 +117,10 @@ func (r *reader) test(n *node) (test, bool) {
 		return test{op: opPresent}, true
 	case n.kind == nodeWord && n.text == "absent":
 		return test{op: opPresent, negate: true}, true
+	case n.kind == nodeWord && n.text == "past":
+		return test{op: opPast}, true
+	case n.kind == nodeWord && n.text == "future":
+		return test{op: opFuture}, true
 	case n.isScalar():
 		l, ok := r.literal(n)
 		return test{op: opValue, values: []literal{l}}, ok
@@ -114,7 +145,7 @@ func (r *reader) oneOf(n *node) (test, bool) {
 		case !item.isScalar():
 			r.add(item.at, item.String(), "a value")
 			ok = false
-		case item.kind == nodeWord && (item.text == "present" || item.text == "absent"):
+		case item.kind == nodeWord && slices.Contains([]string{"present", "absent", "past", "future"}, item.text):
 			r.hint(item.at, quote(item.text)+" in a list of values", "a value",
 				`put the word in quotes if it is a value, or write a list of conditions`)
 			ok = false

@@ -39,7 +39,7 @@ type MemberFields struct {
 type MemberRow struct {
 	index                                      int
 	where, ownSection, teacher, tutor, student clauses
-	user, course, section                      column
+	user, course, section                      identity
 }
 
 // Index is the entry's place in the list; the first is 0.
@@ -71,7 +71,7 @@ func (m *MemberRow) Read(row []cdc.Value, was MemberFields) (MemberFields, bool)
 type AdminRow struct {
 	index int
 	where clauses
-	user  column
+	user  identity
 	split []byte // between the ids in a value; empty: it holds one
 }
 
@@ -82,26 +82,23 @@ func (a *AdminRow) Index() int { return a.index }
 // The people are sorted, each there once; it is was itself when nothing changed. It
 // answers false when the row makes nobody one.
 func (a *AdminRow) Read(row []cdc.Value, was []cdc.ID) ([]cdc.ID, bool) {
-	v := row[a.user.index]
 	switch {
-	case !a.where.eval(row).or(len(was) > 0), v.Kind == cdc.Null:
+	case !a.where.eval(row).or(len(was) > 0):
 		return nil, false
-	case v.Kind == cdc.Unchanged:
+	case a.user.unchanged(row):
 		return was, len(was) > 0
 	}
 	var room [8]cdc.ID
 	ids := room[:0]
 	if len(a.split) == 0 {
-		ids = append(ids, a.user.id(row))
+		ids = a.user.ids(row, ids)
 	} else {
-		var buf [64]byte
-		for rest, more := textBytes(v, a.user.typ, buf[:]), true; more; {
-			var part []byte
-			part, rest, more = bytes.Cut(rest, a.split)
-			if part = bytes.TrimSpace(part); len(part) > 0 {
-				ids = append(ids, parseID(part))
-			}
+		c := a.user[0]
+		for v := range each(row[c.index]) {
+			ids = appendParts(ids, v, c.typ, a.split)
 		}
+	}
+	if len(ids) > 1 {
 		slices.SortFunc(ids, cdc.ID.Compare)
 		ids = slices.Compact(ids)
 	}
@@ -112,6 +109,19 @@ func (a *AdminRow) Read(row []cdc.Value, was []cdc.ID) ([]cdc.ID, bool) {
 		return was, true
 	}
 	return slices.Clone(ids), true
+}
+
+// appendParts takes a value apart at split, and reads each part as an ID.
+func appendParts(ids []cdc.ID, v cdc.Value, typ uint32, split []byte) []cdc.ID {
+	var buf [64]byte
+	for rest, more := textBytes(v, typ, buf[:]), true; more; {
+		var part []byte
+		part, rest, more = bytes.Cut(rest, split)
+		if part = bytes.TrimSpace(part); len(part) > 0 {
+			ids = append(ids, parseID(part))
+		}
+	}
+	return ids
 }
 
 // parseID is cdc.ParseID, which for an integer allocates nothing.

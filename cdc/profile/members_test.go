@@ -76,7 +76,7 @@ func TestAnAssignmentBelongsToACourse(t *testing.T) {
 	a := bind(t, open(t, "testdata/campus.yaml"), tasks).Assignment
 	got, ok := a.Read(row("1", "5", "Essay", "Write.", "draft", nil, nil), profile.AssignmentFields{})
 	require.True(t, ok)
-	essay := profile.AssignmentFields{Title: "Essay", Description: "Write.", Course: cdc.IntID(5)}
+	essay := profile.AssignmentFields{Title: "Essay", Description: "Write.", Course: cdc.IntID(5), BySection: true}
 	require.Equal(t, essay, got)
 	got, _ = a.Read(row("1", cdc.Unchanged, "Essay", "Write.", "draft", nil, nil), essay)
 	require.Equal(t, essay, got)

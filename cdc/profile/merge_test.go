@@ -23,7 +23,7 @@ func over(t *testing.T, file string, besides ...string) *Profile {
 	r.root = merge(parseTree("campus (built in)", src, &r.mistakes), parseTree("school.yaml", []byte(file), &r.mistakes))
 	r.read()
 	require.Empty(t, r.list)
-	r.p.tables = r.p.listTables()
+	r.p.finish()
 	return r.p
 }
 

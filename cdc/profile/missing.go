@@ -76,7 +76,7 @@ func (p *Profile) missing(schema, table, column string, have []string) *MissingC
 // called grade in some deployments and score in others.
 func (p *Profile) twin(table, column string, have []string) string {
 	for _, pair := range [...][2]string{{"grade", "score"}, {"score", "grade"}} {
-		if p.grade != nil && table == p.submit.table && column == pair[0] && slices.Contains(have, pair[1]) {
+		if p.grade != nil && table == p.grade.table && column == pair[0] && slices.Contains(have, pair[1]) {
 			return pair[1]
 		}
 	}
@@ -169,26 +169,19 @@ func (p *Profile) rewrite(list *node, table, from, to string) string {
 
 func quoteLine(s string) string { return "`" + s + "`" }
 
-// swap writes the value of a key with one column in place of another.
+// swap writes the value of a key with one column of a table in place of another,
+// also where a path names it.
 func (p *Profile) swap(u use, from, to string) string {
-	n := u.value
 	change := func(s string) string {
-		if s == from {
+		switch text, ok := parsePath(s); {
+		case isPath(s) && ok:
+			return text.rename(u.own, u.table, from, to, p.lookupTable).String()
+		case s == from && u.table == u.own:
 			return to
 		}
 		return s
 	}
-	if first, second, ok := strings.Cut(n.text, "->"); ok && n.isScalar() {
-		first, second = strings.TrimSpace(first), strings.TrimSpace(second)
-		name, col, _ := strings.Cut(second, ".")
-		if u.table == p.submit.table {
-			first = change(first)
-		} else {
-			col = change(col)
-		}
-		return first + " -> " + name + "." + col
-	}
-	switch n.kind {
+	switch n := u.value; n.kind {
 	case nodeMap:
 		return flow(n, change)
 	case nodeList:
@@ -199,8 +192,18 @@ func (p *Profile) swap(u use, from, to string) string {
 			}
 		}
 		return "[" + strings.Join(items, ", ") + "]"
+	default:
+		return change(n.text)
 	}
-	return change(n.text)
+}
+
+// lookupTable is the table that a path's step goes to.
+func (p *Profile) lookupTable(name string) string {
+	i := slices.IndexFunc(p.lookups, func(l lookupSpec) bool { return l.name == name || l.name == "lookup."+name })
+	if i < 0 {
+		return ""
+	}
+	return p.lookups[i].table
 }
 
 // flow writes a value on one line; change may rename the keys of the outer map.

@@ -1,8 +1,10 @@
 package profile
 
 import (
+	"cmp"
 	"encoding/binary"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/schoolbell/schoolbell/cdc"
@@ -66,30 +68,72 @@ func (t times) inZone(at time.Time) time.Time {
 const postgresEpoch = 946684800
 
 func (t times) fromBinary(b []byte, typ uint32) time.Time {
-	var at time.Time
+	at, _ := t.fromBinaryOrEdge(b, typ)
+	return at
+}
+
+// fromBinaryOrEdge tells apart what is no time: edge is -1 before all times that we
+// know, and 1 behind them.
+func (t times) fromBinaryOrEdge(b []byte, typ uint32) (at time.Time, edge int) {
 	switch {
 	case typ == oidDate && len(b) == 4:
 		days := int32(binary.BigEndian.Uint32(b))
 		if days == math.MaxInt32 || days == math.MinInt32 {
-			return time.Time{}
+			return time.Time{}, cmp.Compare(days, 0)
 		}
 		at = time.Unix(postgresEpoch+int64(days)*86400, 0).UTC()
 	case (typ == oidTimestamp || typ == oidTimestamptz) && len(b) == 8:
 		us := int64(binary.BigEndian.Uint64(b))
 		if us == math.MaxInt64 || us == math.MinInt64 {
-			return time.Time{}
+			return time.Time{}, cmp.Compare(us, 0)
 		}
 		at = time.UnixMicro(us).Add(postgresEpoch * time.Second).UTC()
 	default:
-		return time.Time{}
+		return time.Time{}, 0
 	}
 	if at.Year() < 1 {
-		return time.Time{}
+		return time.Time{}, -1
 	}
 	if typ != oidTimestamptz {
 		at = t.inZone(at)
 	}
-	return at
+	return at, 0
+}
+
+// tense is where a time lies by the log's clock.
+type tense byte
+
+const (
+	noTime tense = iota
+	past
+	future
+)
+
+// tense tells whether the time in a value has come, and if not when it will; zero:
+// never. The very moment has come. What read takes for none because it lies at either
+// end of time is past or future all the same.
+func (t times) tense(v cdc.Value, typ uint32, now time.Time) (tense, time.Time) {
+	if v.Kind != cdc.Text {
+		return noTime, time.Time{}
+	}
+	switch text := string(v.Data); {
+	case text == "infinity":
+		return future, time.Time{}
+	case text == "-infinity", strings.HasSuffix(text, " BC") && !isInteger(typ):
+		return past, time.Time{}
+	}
+	if isInteger(typ) {
+		if n, ok := integer(v, typ); ok && n > 1<<40 {
+			return future, time.Time{}
+		}
+	}
+	switch at := t.moment(v, typ); {
+	case at.IsZero():
+		return noTime, time.Time{}
+	case at.After(now):
+		return future, at
+	}
+	return past, time.Time{}
 }
 
 // parseTime reads PostgreSQL's ISO form: 2026-11-22, 2026-11-22 21:05:11.123456,

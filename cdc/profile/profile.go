@@ -24,7 +24,8 @@ type Profile struct {
 	schema  string
 	prefix  string
 	times   times
-	lookups []lookupSpec // only those that a path uses
+	keep    keepSpec
+	lookups []lookupSpec // only those that a path uses, those that others need first
 	user    userSpec
 	course  *courseSpec
 	members []memberSpec
@@ -37,52 +38,65 @@ type Profile struct {
 	session *SessionTable
 	uses    []use
 	tables  []cdc.TableSpec
+	derived []*Derived
 	hash    string
 }
 
-// The sections as read. A column "" is one that the profile does not name.
+// The sections as read. A column is its name, and a path its text; "" is one that the
+// profile does not name. A list is a composite key, and nil one that is not named.
 type (
-	lookupSpec struct {
-		name, table, key string
-		columns          []string
-	}
 	userSpec struct {
-		table                          string
+		source
 		where, active                  condition
 		name, first, last, email, role string
 		roles                          map[string]cdc.Role // nil: the values are the roles' own names
 	}
 	courseSpec struct {
-		table, title string
-		active       condition
+		source
+		title  string
+		active condition
 	}
 	memberSpec struct {
-		table                                      string
+		source
 		where, ownSection, teacher, tutor, student condition
-		user, course, section                      string
+		user, course, section                      []string
 	}
 	adminSpec struct {
-		name               string // "admin 2", for errors
-		table, user, split string // split: what stands between the ids in user; "": it holds one
-		where              condition
+		source
+		user  []string
+		split string // what stands between the ids in user; "": it holds one
+		where condition
 	}
 	assignmentSpec struct {
-		table                                            string
-		where, published, closed                         condition
-		title, description, course, teacher, due, closes string
+		source
+		where, published, closed, bySection, anonymous condition
+		title, description, due, closes                string
+		course, teacher                                []string
 	}
-	assignedSpec   struct{ table, assignment, student string }
+	assignedSpec struct {
+		source
+		assignment, student string
+	}
 	submissionSpec struct {
-		table                          string
-		where, gone, submitted         condition
-		assignment, student, tutor, at string
-		tutorLookup, tutorColumn       int // where the tutor is behind a path; -1 otherwise
-		again                          []string
+		source
+		where, gone, submitted                     condition
+		assignment, student, tutor, group, attempt []string
+		groupName, at                              string
+		tutorLookup, tutorColumn                   int // where the tutor is followed outside; -1 otherwise
+		again                                      []string
 	}
 	gradeSpec struct {
-		graded, hidden  condition
-		again           []string
-		score, text, at string
+		source
+		own                                             bool // it has a table of its own
+		where, graded, hidden, auto                     condition
+		submission, assignment, student, group, attempt []string
+		again                                           []string
+		score, text, at                                 string
+	}
+	// keepSpec are columns that are published and mean nothing.
+	keepSpec struct {
+		all []string            // of every table
+		of  map[string][]string // of some
 	}
 )
 
@@ -143,9 +157,15 @@ func parse(file string, src []byte) (*Profile, error) {
 	if len(r.list) > 0 {
 		return nil, r.err()
 	}
-	r.p.tables = r.p.listTables()
-	r.p.hash = r.p.meaning()
+	r.p.finish()
 	return r.p, nil
+}
+
+// finish works out what follows from what was read.
+func (p *Profile) finish() {
+	p.derived = p.listDerived()
+	p.tables = p.listTables()
+	p.hash = p.meaning()
 }
 
 // Name is what the profile calls itself.
@@ -158,7 +178,7 @@ func (p *Profile) Hash() string { return p.hash }
 // Tables are the tables and columns to publish and to read in the snapshot, each
 // table once, in an order in which whatever explains a row comes before it:
 // lookups, people, courses, members, admins, assignments, who they are given to,
-// submissions with their grades. The tables of `auth` are never among them.
+// grades in a table of their own, submissions. The tables of `auth` are never among them.
 func (p *Profile) Tables() []cdc.TableSpec {
 	out := slices.Clone(p.tables)
 	for i := range out {
@@ -191,7 +211,28 @@ func (p *Profile) Accounts() (schema, table string) { return p.schema, p.user.ta
 func (p *Profile) HasRole() bool { return p.user.role != "" }
 
 // HasCourses says whether assignments belong to courses.
-func (p *Profile) HasCourses() bool { return p.assign.course != "" }
+func (p *Profile) HasCourses() bool { return len(p.assign.course) > 0 }
+
+// HasGradeTable says whether grades stand in a table of their own, whose rows
+// GradeRow.ReadRow reads; otherwise they stand in the submission's row.
+func (p *Profile) HasGradeTable() bool { return p.grade != nil && p.grade.own }
+
+// GradeNamesSubmission says whether a grade in a table of its own names the row of
+// the submission; otherwise it names the assignment and the student.
+func (p *Profile) GradeNamesSubmission() bool {
+	return p.HasGradeTable() && len(p.grade.submission) > 0
+}
+
+// Lookups is how many lookups paths go through: LookupRow.Index is below it.
+func (p *Profile) Lookups() int { return len(p.lookups) }
+
+// LookupMany says whether of a lookup all rows under a key are found; otherwise the
+// first by LookupRecord.Compare and then by the row's id.
+func (p *Profile) LookupMany(i int) bool { return p.lookups[i].many }
+
+// Derived lists the sections whose meaning hangs on more than their rows, in an order
+// in which to evaluate them: lookups that others need first.
+func (p *Profile) Derived() []*Derived { return slices.Clone(p.derived) }
 
 // HasAssigned says whether a table says who an assignment is given to. Otherwise it
 // is given to its whole course.
@@ -204,43 +245,47 @@ func (p *Profile) Members() int { return len(p.members) }
 func (p *Profile) Admins() int { return len(p.admins) }
 
 // TutorPath says where the tutor of a student is found when it is no column of the
-// submission: in the row of lookup number `lookup` (LookupRow.Index) whose Key is
-// the student, the ID at `column` of its Values.
+// submission and no derived section's path: in the record of lookup number `lookup`
+// (LookupRow.Index) whose key is the student, its ID at `column`.
 func (p *Profile) TutorPath() (lookup, column int, ok bool) {
 	return p.submit.tutorLookup, p.submit.tutorColumn, p.submit.tutorLookup >= 0
 }
 
+// tableNames are the profile's tables in snapshot order.
+func (p *Profile) tableNames() []string {
+	var order []string
+	for i := range p.lookups {
+		addOnce(&order, p.lookups[i].table)
+	}
+	addOnce(&order, p.user.table)
+	if p.course != nil {
+		addOnce(&order, p.course.table)
+	}
+	for i := range p.members {
+		addOnce(&order, p.members[i].table)
+	}
+	for i := range p.admins {
+		addOnce(&order, p.admins[i].table)
+	}
+	addOnce(&order, p.assign.table)
+	if p.given != nil {
+		addOnce(&order, p.given.table)
+	}
+	if p.HasGradeTable() {
+		addOnce(&order, p.grade.table)
+	}
+	addOnce(&order, p.submit.table)
+	return order
+}
+
 // listTables gathers the columns in use, table by table in snapshot order.
 func (p *Profile) listTables() []cdc.TableSpec {
-	var order []string
-	for _, l := range p.lookups {
-		order = append(order, l.table)
-	}
-	order = append(order, p.user.table)
-	if p.course != nil {
-		order = append(order, p.course.table)
-	}
-	for _, m := range p.members {
-		order = append(order, m.table)
-	}
-	for _, a := range p.admins {
-		order = append(order, a.table)
-	}
-	order = append(order, p.assign.table)
-	if p.given != nil {
-		order = append(order, p.given.table)
-	}
-	order = append(order, p.submit.table)
-
 	var out []cdc.TableSpec
-	for i, table := range order {
-		if slices.Contains(order[:i], table) {
-			continue
-		}
+	for _, table := range p.tableNames() {
 		spec := cdc.TableSpec{Schema: p.schema, Name: table}
 		for _, u := range p.uses {
-			if u.table == table && !slices.Contains(spec.Columns, u.column) {
-				spec.Columns = append(spec.Columns, u.column)
+			if u.table == table {
+				addOnce(&spec.Columns, u.column)
 			}
 		}
 		out = append(out, spec)

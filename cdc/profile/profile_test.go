@@ -79,7 +79,7 @@ func TestTwoLinesNameTheMarkScore(t *testing.T) {
 }
 
 func TestTheBuiltInDjangoProfileIsTheOneDocumented(t *testing.T) {
-	require.Equal(t, []string{"django"}, profile.BuiltIn())
+	require.Equal(t, []string{"canvas", "django", "moodle"}, profile.BuiltIn())
 	p := open(t, "django")
 	require.Equal(t, "django", p.Name())
 	require.Equal(t, []cdc.TableSpec{
@@ -116,7 +116,7 @@ func TestTablesOfCredentialsAreNeverPublished(t *testing.T) {
 
 func TestAProfileThatIsNowhereIsAnsweredWithTheNearestName(t *testing.T) {
 	_, err := profile.Open("djagno")
-	require.EqualError(t, err, `profile "djagno" is neither built in (django) nor a file that exists; the nearest is "django"`)
+	require.EqualError(t, err, `profile "djagno" is neither built in (canvas, django, moodle) nor a file that exists; the nearest is "django"`)
 }
 
 func TestSchemaAndPrefixNameTheTables(t *testing.T) {

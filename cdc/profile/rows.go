@@ -8,41 +8,6 @@ import (
 	"github.com/schoolbell/schoolbell/cdc"
 )
 
-// LookupRow reads the rows of a lookup: the columns that paths take from it, under
-// a key that no other row of the table has.
-type LookupRow struct {
-	index  int
-	key    column
-	values []column
-}
-
-// Index is the lookup's number, as in TutorPath.
-func (l *LookupRow) Index() int { return l.index }
-
-// Key is what paths find the row by. It may be none.
-func (l *LookupRow) Key(row []cdc.Value) cdc.ID { return l.key.id(row) }
-
-// Values are the columns that paths take from the row. It returns was itself when
-// nothing changed; an Unchanged column keeps what it was.
-func (l *LookupRow) Values(row []cdc.Value, was []cdc.ID) []cdc.ID {
-	same := len(was) == len(l.values)
-	for i := 0; same && i < len(l.values); i++ {
-		same = l.values[i].idOr(row, was[i]) == was[i]
-	}
-	if same {
-		return was
-	}
-	out := make([]cdc.ID, len(l.values))
-	for i, c := range l.values {
-		var before cdc.ID
-		if i < len(was) {
-			before = was[i]
-		}
-		out[i] = c.idOr(row, before)
-	}
-	return out
-}
-
 // UserRow reads the rows of people.
 type UserRow struct {
 	identity                 identity
@@ -53,12 +18,17 @@ type UserRow struct {
 
 // Read reads a person, given what was known of them before. Their role is NoRole
 // where it follows from memberships. It answers false when the row is nobody of ours.
+// Of a derived section the ID is that of was.
 func (u *UserRow) Read(row []cdc.Value, was cdc.Person) (cdc.Person, bool) {
 	if !u.where.eval(row).or(!was.ID.IsZero()) {
 		return cdc.Person{}, false
 	}
+	id := was.ID
+	if len(u.identity) > 0 {
+		id = u.identity.id(row)
+	}
 	return cdc.Person{
-		ID:        u.identity.id(row),
+		ID:        id,
 		Email:     u.email.text(row, was.Email),
 		FirstName: u.first.text(row, was.FirstName),
 		LastName:  u.last.text(row, was.LastName),
@@ -96,6 +66,8 @@ type AssignmentFields struct {
 	Closed      bool
 	Due         time.Time // in UTC, to the microsecond; zero: none
 	Closes      time.Time // when it closes by itself, like Due; zero: it does not
+	BySection   bool      // whoever sees their own section only, does so in this assignment
+	Anonymous   bool      // nobody is told whose work it is
 }
 
 // descriptionLength is how many characters of a description clients are told.
@@ -103,10 +75,11 @@ const descriptionLength = 200
 
 // AssignmentRow reads the rows of assignments.
 type AssignmentRow struct {
-	where, published, closed                         clauses
-	hasClosed                                        bool
-	title, description, course, teacher, due, closes column
-	times                                            times
+	where, published, closed, bySection, anonymous clauses
+	hasClosed                                      bool
+	title, description, due, closes                column
+	course, teacher                                identity
+	times                                          times
 }
 
 // Read reads an assignment, given what was known of it before (the zero value:
@@ -124,6 +97,8 @@ func (a *AssignmentRow) Read(row []cdc.Value, was AssignmentFields) (AssignmentF
 		Closed:      a.hasClosed && a.closed.eval(row).or(was.Closed),
 		Due:         a.times.read(row, a.due, was.Due),
 		Closes:      a.times.read(row, a.closes, was.Closes),
+		BySection:   a.bySection.eval(row).or(was.BySection),
+		Anonymous:   a.anonymous.eval(row).or(was.Anonymous),
 	}, true
 }
 
@@ -139,17 +114,21 @@ func (a *AssignedRow) Read(row []cdc.Value) (assignment, student cdc.ID) {
 type SubmissionFields struct {
 	Assignment cdc.ID
 	Student    cdc.ID
-	Tutor      cdc.ID // where it is a column of the row; see TutorPath
+	Group      cdc.ID // the team whose work it is; none: it is the student's
+	GroupName  string
+	Attempt    cdc.ID // none where the profile tells no attempts apart
+	Tutor      cdc.ID // where it stands in the row or a derived section finds it; see TutorPath
 	Submitted  Mark
 	Gone       bool
 }
 
 // SubmissionRow reads the rows of submissions.
 type SubmissionRow struct {
-	where, gone                clauses
-	hasGone                    bool
-	assignment, student, tutor column
-	submitted                  marker
+	where, gone                                clauses
+	hasGone                                    bool
+	assignment, student, tutor, group, attempt identity
+	groupName                                  column
+	submitted                                  marker
 }
 
 // Read reads a submission, given what was known of it before (the zero value:
@@ -158,20 +137,84 @@ func (s *SubmissionRow) Read(row []cdc.Value, was SubmissionFields) (SubmissionF
 	if !s.where.eval(row).or(was != SubmissionFields{}) {
 		return SubmissionFields{}, false
 	}
-	return SubmissionFields{
+	now := SubmissionFields{
 		Assignment: s.assignment.idOr(row, was.Assignment),
 		Student:    s.student.idOr(row, was.Student),
+		Group:      s.group.idOr(row, was.Group),
+		GroupName:  s.groupName.text(row, was.GroupName),
+		Attempt:    s.attempt.idOr(row, was.Attempt),
 		Tutor:      s.tutor.idOr(row, was.Tutor),
 		Submitted:  s.submitted.read(row, was.Submitted),
 		Gone:       s.hasGone && s.gone.eval(row).or(was.Gone),
-	}, true
+	}
+	if now.Group == cdc.IntID(0) { // as a column says it that cannot be NULL
+		now.Group = cdc.ID{}
+	}
+	return now, true
 }
 
-// GradeRow reads the grade in a submission's row.
+// GradeFields is what a profile knows of a grade that stands in a table of its own.
+type GradeFields struct {
+	Submission          cdc.ID // the submission's row, where the profile says so; otherwise the next two
+	Assignment, Student cdc.ID
+	Attempt             cdc.ID // none where the profile tells no attempts apart
+	Groups              string // the teams graded too: each ID.AppendKey, sorted; "": none
+	Graded              Mark
+	Hidden, Auto        bool
+}
+
+// GradeRow reads grades: beside a submission by Read, Hidden and Auto, in a table of
+// their own by ReadRow.
 type GradeRow struct {
-	graded      marker
-	hidden      clauses
-	score, text column
+	where                                            clauses
+	submission, assignment, student, groups, attempt identity
+	graded                                           marker
+	hidden, auto                                     clauses
+	score, text                                      column
+}
+
+// ReadRow reads a grade in a table of its own, given what was known of it before (the
+// zero value: nothing). It answers false when the row grades nothing.
+func (g *GradeRow) ReadRow(row []cdc.Value, was GradeFields) (GradeFields, bool) {
+	if !g.where.eval(row).or(was != GradeFields{}) {
+		return GradeFields{}, false
+	}
+	now := GradeFields{
+		Submission: g.submission.idOr(row, was.Submission),
+		Assignment: g.assignment.idOr(row, was.Assignment),
+		Student:    g.student.idOr(row, was.Student),
+		Attempt:    g.attempt.idOr(row, was.Attempt),
+		Groups:     g.readGroups(row, was.Groups),
+		Graded:     g.graded.read(row, was.Graded),
+		Hidden:     g.Hidden(row, was.Hidden),
+		Auto:       g.Auto(row, was.Auto),
+	}
+	if now.Submission.IsZero() && (now.Assignment.IsZero() || now.Student.IsZero()) {
+		return GradeFields{}, false
+	}
+	return now, true
+}
+
+func (g *GradeRow) readGroups(row []cdc.Value, was string) string {
+	if g.groups.unchanged(row) {
+		return was
+	}
+	var room [8]cdc.ID
+	ids := g.groups.ids(row, room[:0])
+	ids = slices.DeleteFunc(ids, func(id cdc.ID) bool { return id == cdc.IntID(0) })
+	if len(ids) == 0 {
+		return ""
+	}
+	slices.SortFunc(ids, cdc.ID.Compare)
+	var buf [128]byte
+	out := buf[:0]
+	for _, id := range slices.Compact(ids) {
+		out = id.AppendKey(out)
+	}
+	if string(out) == was {
+		return was
+	}
+	return string(out)
 }
 
 // Read computes the mark of the grade, given what it was before.
@@ -180,6 +223,9 @@ func (g *GradeRow) Read(row []cdc.Value, was Mark) Mark { return g.graded.read(r
 // Hidden reports whether the student must not see the grade yet, given what it was
 // before. Where the profile does not say, they may.
 func (g *GradeRow) Hidden(row []cdc.Value, was bool) bool { return g.hidden.eval(row).or(was) }
+
+// Auto reports whether a machine gave the grade, given what it was before.
+func (g *GradeRow) Auto(row []cdc.Value, was bool) bool { return g.auto.eval(row).or(was) }
 
 // AppendScore writes the grade as JSON: the score, as a number where its column's
 // type is one and JSON can say it (78.50000 stays 78.50000; NaN becomes a string),

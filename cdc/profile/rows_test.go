@@ -119,7 +119,7 @@ func TestAnAssignmentIsRead(t *testing.T) {
 	got, ok := b.Assignment.Read(row("1", "Essay", long, "7", "published", "2026-11-22 21:05:11.123456+00"), profile.AssignmentFields{})
 	require.True(t, ok)
 	essay := profile.AssignmentFields{
-		Title: "Essay", Description: strings.Repeat("é", 199) + "語", Teacher: cdc.IntID(7), Published: true,
+		Title: "Essay", Description: strings.Repeat("é", 199) + "語", Teacher: cdc.IntID(7), Published: true, BySection: true,
 		Due: time.Date(2026, 11, 22, 21, 5, 11, 123456000, time.UTC),
 	}
 	require.Equal(t, essay, got)
@@ -127,7 +127,7 @@ func TestAnAssignmentIsRead(t *testing.T) {
 	got, _ = b.Assignment.Read(row("1", "Essay", strings.Repeat("x", 201), nil, "closed", nil), essay)
 	require.Equal(t, strings.Repeat("x", 200), got.Description)
 	got, _ = b.Assignment.Read(row("1", "Essay", "", nil, "closed", nil), essay)
-	require.Equal(t, profile.AssignmentFields{Title: "Essay", Published: true, Closed: true}, got)
+	require.Equal(t, profile.AssignmentFields{Title: "Essay", Published: true, Closed: true, BySection: true}, got)
 }
 
 // Promise: a column that the log does not carry never changes anything.
@@ -135,7 +135,7 @@ func TestAColumnThatTheLogDoesNotCarryKeepsWhatWasKnown(t *testing.T) {
 	const u = cdc.Unchanged
 	p := open(t, "django")
 	essay := profile.AssignmentFields{
-		Title: "Essay", Description: "Write.", Teacher: cdc.IntID(7), Published: true, Closed: true,
+		Title: "Essay", Description: "Write.", Teacher: cdc.IntID(7), Published: true, BySection: true, Closed: true,
 		Due: time.Unix(1, 0).UTC(), Closes: time.Unix(2, 0).UTC(),
 	}
 	closes := parse(t, "extends: django\nassignment: {closes: closes_at}\n")
@@ -171,11 +171,18 @@ func TestLookupsAndAssignedRowsAreRead(t *testing.T) {
 	p := open(t, "django")
 	l := bind(t, p, table("accounts_studentprofile", "id", int8s, "user_id", int8s, "tutor_id", int8s)).Lookups[0]
 	require.Equal(t, 0, l.Index())
-	require.Equal(t, cdc.IntID(20), l.Key(row("1", "20", "30")))
-	values := l.Values(row("1", "20", "30"), nil)
-	require.Equal(t, []cdc.ID{cdc.IntID(30)}, values)
-	require.Equal(t, []cdc.ID{{}}, l.Values(row("1", "20", nil), values))
-	require.Equal(t, values, l.Values(row("1", "20", cdc.Unchanged), values))
+	record, ok := l.Read(row("1", "20", "30"), nil)
+	require.True(t, ok)
+	require.Equal(t, []cdc.ID{cdc.IntID(20)}, record.Keys())
+	require.Equal(t, cdc.IntID(30), record.ID(0))
+	none, ok := l.Read(row("1", "20", nil), record)
+	require.True(t, ok)
+	require.Zero(t, none.ID(0))
+	same, ok := l.Read(row("1", "20", cdc.Unchanged), record)
+	require.True(t, ok)
+	require.Same(t, record, same)
+	_, ok = l.Read(row("1", nil, "30"), record)
+	require.False(t, ok, "nothing can find it")
 
 	a := bind(t, p, table("assignments_assignment_assigned_to", "id", int8s, "assignment_id", int8s, "user_id", int8s)).Assigned
 	assignment, student := a.Read(row("1", "2", "3"))
@@ -226,7 +233,7 @@ func TestAnAssignmentMaySayWhenItClosesByItself(t *testing.T) {
 	got, ok := a.Read(row("1", "Essay", "", "7", "published", nil, "2026-11-22 21:05:11.123456+00"), profile.AssignmentFields{})
 	require.True(t, ok)
 	essay := profile.AssignmentFields{
-		Title: "Essay", Teacher: cdc.IntID(7), Published: true, Closes: time.Date(2026, 11, 22, 21, 5, 11, 123456000, time.UTC),
+		Title: "Essay", Teacher: cdc.IntID(7), Published: true, BySection: true, Closes: time.Date(2026, 11, 22, 21, 5, 11, 123456000, time.UTC),
 	}
 	require.Equal(t, essay, got, "that the moment has passed or not is none of the row's business")
 	again, _ := a.Read(row("1", "Essay", "", "7", "published", nil, "2026-11-23 02:35:11.123456+05:30"), essay)

@@ -1,7 +1,6 @@
 package profile
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -11,8 +10,7 @@ import (
 
 // read reads everything, in the order of profiles' top-level keys.
 func (r *reader) read() {
-	r.keys(r.root, "", "profile extends schema prefix times lookup user course assignment assigned submission grade member admin auth",
-		"keep")
+	r.keys(r.root, "")
 	p := r.p
 	if p.name = r.top("profile", "a name for the profile"); p.name == "" && r.root.get("profile") == nil && !r.lost {
 		r.add(r.root.at, "the profile has no name", "a line such as profile: our-school")
@@ -22,15 +20,17 @@ func (r *reader) read() {
 	}
 	p.prefix = r.top("prefix", "what all tables' names begin with")
 	r.times()
-	lookups := r.lookups()
+	r.known = map[string]int{}
 	r.user()
 	r.course()
 	r.members()
 	r.admins()
 	r.assignment()
 	r.assigned()
-	r.submission(lookups)
+	r.submission()
 	r.grade()
+	r.restOfLookups()
+	r.keep()
 	r.auth()
 }
 
@@ -60,25 +60,25 @@ func (r *reader) times() {
 }
 
 // required opens a section that no profile can do without.
-func (r *reader) required(name, now, later string) (section, bool) {
+func (r *reader) required(name string) (section, bool) {
 	if r.root.get(name) == nil && !r.lost {
 		r.add(r.root.at, "there is no section "+quote(name)+", which every profile needs", "")
 	}
-	return r.section(r.root, []string{name}, now, later)
+	return r.section(r.root, name)
 }
 
 func (r *reader) user() {
-	s, ok := r.required("user", "from where name first last email active role roles", "")
+	s, ok := r.required("user")
 	if !ok {
 		return
 	}
 	u := userSpec{
-		table: s.table,
 		where: r.condition(s, "where"), active: r.condition(s, "active"),
 		name: r.column(s, "name"), first: r.column(s, "first"), last: r.column(s, "last"),
 		email: r.column(s, "email"), role: r.column(s, "role"),
 		roles: r.roles(s),
 	}
+	u.source = *s.src
 	role := s.node.get("role") != nil
 	switch {
 	case !role && r.root.get("member") == nil && !r.lost:
@@ -126,21 +126,23 @@ func (r *reader) roles(s section) map[string]cdc.Role {
 }
 
 func (r *reader) course() {
-	s, ok := r.section(r.root, []string{"course"}, "from title active", "")
+	s, ok := r.section(r.root, "course")
 	if !ok {
 		return
 	}
 	if s.node.get("title") == nil && s.node.get("active") == nil {
 		r.add(s.at, quote("course")+" reads nothing of its rows", "the key title, or active, or both")
 	}
-	r.p.course = &courseSpec{table: s.table, title: r.column(s, "title"), active: r.condition(s, "active")}
+	c := &courseSpec{title: r.column(s, "title"), active: r.condition(s, "active")}
+	c.source = *s.src
+	r.p.course = c
 }
 
 func (r *reader) members() {
-	for _, s := range r.entries("member", "from where user course section own_section_only teacher tutor student") {
+	for _, s := range r.entries("member") {
 		m := memberSpec{
-			table: s.table, where: r.condition(s, "where"),
-			user: r.needColumn(s, "user"), course: r.needColumn(s, "course"), section: r.column(s, "section"),
+			where: r.condition(s, "where"),
+			user:  r.needKey(s, "user"), course: r.needKey(s, "course"), section: r.key(s, "section"),
 			ownSection: r.condition(s, "own_section_only"),
 			teacher:    r.condition(s, "teacher"), tutor: r.condition(s, "tutor"), student: r.condition(s, "student"),
 		}
@@ -150,33 +152,38 @@ func (r *reader) members() {
 		if s.node.get("teacher") == nil && s.node.get("tutor") == nil && s.node.get("student") == nil {
 			r.add(s.at, quote(s.name())+" has none of teacher, tutor and student", "at least one, such as teacher: {kind: teacher}")
 		}
+		m.source = *s.src
 		r.p.members = append(r.p.members, m)
 	}
 }
 
 func (r *reader) admins() {
-	for _, s := range r.entries("admin", "from where user split") {
-		r.p.admins = append(r.p.admins, adminSpec{
-			name: s.name(), table: s.table, where: r.condition(s, "where"),
-			user: r.needColumn(s, "user"), split: r.separator(s),
-		})
+	for _, s := range r.entries("admin") {
+		a := adminSpec{
+			where: r.condition(s, "where"), user: r.needKey(s, "user"), split: r.separator(s, "split", "two ids"),
+		}
+		if a.split != "" && len(a.user) > 1 {
+			r.add(s.node.get("split").at, "split beside a key of several columns", "a key of one column")
+		}
+		a.source = *s.src
+		r.p.admins = append(r.p.admins, a)
 	}
 }
 
-// separator reads what stands between the ids of one value; it may be a space.
-func (r *reader) separator(s section) string {
-	n := s.node.get("split")
+// separator reads what stands between the parts of one value; it may be a space.
+func (r *reader) separator(s section, key, parts string) string {
+	n := s.node.get(key)
 	switch {
 	case n == nil:
 		return ""
 	case !n.isScalar(), n.text == "":
-		r.add(n.at, n.String(), `what stands between two ids, such as ","`)
+		r.add(n.at, n.String(), "what stands between "+parts+`, such as ","`)
 	}
 	return n.text
 }
 
 func (r *reader) assignment() {
-	s, ok := r.required("assignment", "from where title description course teacher published closed due closes", "")
+	s, ok := r.required("assignment")
 	if !ok {
 		return
 	}
@@ -189,64 +196,164 @@ func (r *reader) assignment() {
 			r.add(e.at, quote(name)+" while assignments belong to no course", "the key course in assignment")
 		}
 	}
-	r.p.assign = assignmentSpec{
-		table: s.table,
+	a := assignmentSpec{
 		where: r.condition(s, "where"), published: r.condition(s, "published"), closed: r.condition(s, "closed"),
-		title: r.column(s, "title"), description: r.column(s, "description"), course: r.column(s, "course"),
-		teacher: r.column(s, "teacher"), due: r.column(s, "due"), closes: r.column(s, "closes"),
+		title: r.column(s, "title"), description: r.column(s, "description"), course: r.key(s, "course"),
+		teacher: r.key(s, "teacher"), due: r.column(s, "due"), closes: r.column(s, "closes"),
+		bySection: r.condition(s, "by_section"), anonymous: r.condition(s, "anonymous"),
 	}
+	a.source = *s.src
+	r.p.assign = a
 }
 
 func (r *reader) assigned() {
-	s, ok := r.section(r.root, []string{"assigned"}, "from assignment student", "")
+	s, ok := r.section(r.root, "assigned")
 	if !ok {
 		return
 	}
 	r.p.given = &assignedSpec{
-		table: s.table, assignment: r.needColumn(s, "assignment"), student: r.needColumn(s, "student"),
+		source: *s.src, assignment: r.ownColumn(s, "assignment"), student: r.ownColumn(s, "student"),
 	}
 }
 
-func (r *reader) submission(lookups map[string]lookupSpec) {
-	s, ok := r.required("submission", "from where assignment student tutor gone submitted again at", "group")
+func (r *reader) submission() {
+	r.p.submit.tutorLookup, r.p.submit.tutorColumn = -1, -1
+	s, ok := r.required("submission")
 	if !ok {
-		r.p.submit.tutorLookup, r.p.submit.tutorColumn = -1, -1
 		return
 	}
 	sub := submissionSpec{
-		table: s.table,
 		where: r.condition(s, "where"), gone: r.condition(s, "gone"),
-		assignment: r.needColumn(s, "assignment"), student: r.needColumn(s, "student"),
-		tutorLookup: -1, tutorColumn: -1,
+		assignment: r.needKey(s, "assignment"), student: r.needKey(s, "student"),
+		group: r.key(s, "group"), groupName: r.column(s, "group_name"), attempt: r.key(s, "attempt"),
 	}
-	if n := s.node.get("tutor"); n != nil && n.isScalar() && strings.Contains(n.text, "->") {
-		sub.tutorLookup, sub.tutorColumn = r.path(s, "tutor", sub.student, lookups)
-	} else {
-		sub.tutor = r.column(s, "tutor")
-		if sub.tutor != "" && r.root.get("user").get("role") == nil && !r.lost {
-			r.add(n.at, quote(sub.tutor)+" as the tutor while nothing says who is one",
-				"the key role in user, or a path such as "+cmp.Or(sub.student, "student_id")+" -> lookup.column")
-		}
+	if n := s.node.get("group_name"); n != nil && s.node.get("group") == nil {
+		r.add(n.at, "group_name without a group", "the key group")
 	}
+	r.tutor(s, &sub)
 	r.need(s, "submitted")
 	sub.submitted = r.condition(s, "submitted")
 	sub.again = r.columns(s, "again")
 	sub.at = r.column(s, "at")
+	sub.source = *s.src
 	r.p.submit = sub
 }
 
+// tutor reads where the student's tutor is. A path of one step from the student's
+// column through a lookup that says no more than its key is followed outside the
+// section: see TutorPath.
+func (r *reader) tutor(s section, sub *submissionSpec) {
+	sub.tutorLookup, sub.tutorColumn = -1, -1
+	n := s.node.get("tutor")
+	if n != nil && n.isScalar() && isPath(n.text) {
+		o, ok := r.operand(s, "tutor", n, n)
+		if !ok {
+			return
+		}
+		l := &r.p.lookups[o.lookup]
+		if len(sub.student) == 1 && len(o.start) == 1 && o.start[0].text == sub.student[0] && !o.start[0].isPath() && l.plain() {
+			sub.tutorLookup, sub.tutorColumn = o.lookup, slices.Index(l.values, o.column)
+			return
+		}
+	}
+	sub.tutor = r.key(s, "tutor")
+	if len(sub.tutor) > 0 && r.root.get("user").get("role") == nil && !r.lost {
+		student := "student_id"
+		if len(sub.student) > 0 {
+			student = sub.student[0]
+		}
+		r.add(n.at, quote(sub.tutor[0])+" as the tutor while nothing says who is one",
+			"the key role in user, or a path such as "+student+" -> lookup.column")
+	}
+}
+
 func (r *reader) grade() {
-	s, ok := r.section(r.root, []string{"grade"}, "graded again score text at hidden",
-		"from assignment student submission auto")
+	s, ok := r.section(r.root, "grade")
 	if !ok {
 		return
 	}
-	s.table = r.p.submit.table
-	r.need(s, "graded")
-	r.p.grade = &gradeSpec{
-		graded: r.condition(s, "graded"), hidden: r.condition(s, "hidden"), again: r.columns(s, "again"),
-		score: r.column(s, "score"), text: r.column(s, "text"), at: r.column(s, "at"),
+	g := &gradeSpec{own: s.node.get("from") != nil}
+	switch {
+	case g.own && s.table == r.p.submit.table && s.table != "":
+		r.add(s.node.get("from").at, "the table of the submissions", "no key from, where the grade stands in the submission's row")
+	case !g.own:
+		for _, key := range []string{"where", "submission", "assignment", "student", "group", "attempt"} {
+			if e := s.node.entry(key); e != nil {
+				r.hint(e.at, quote("grade."+key)+" while the grade stands in the submission's row", "",
+					"leave it out, or name the table of the grades in from")
+			}
+		}
+		s.table = r.p.submit.table
+		s.src.table = s.table
 	}
+	if g.own {
+		r.gradeTable(s, g)
+	}
+	r.need(s, "graded")
+	g.graded, g.hidden, g.auto = r.condition(s, "graded"), r.condition(s, "hidden"), r.condition(s, "auto")
+	g.again = r.columns(s, "again")
+	g.score, g.text, g.at = r.column(s, "score"), r.column(s, "text"), r.column(s, "at")
+	g.source = *s.src
+	r.p.grade = g
+}
+
+// gradeTable reads what only grades in a table of their own have.
+func (r *reader) gradeTable(s section, g *gradeSpec) {
+	g.where = r.condition(s, "where")
+	g.submission = r.key(s, "submission")
+	g.assignment, g.student = r.key(s, "assignment"), r.key(s, "student")
+	g.group, g.attempt = r.key(s, "group"), r.key(s, "attempt")
+	has := func(key string) bool { return s.node.get(key) != nil }
+	switch {
+	case has("submission"):
+		for _, key := range []string{"assignment", "student", "group", "attempt"} {
+			if has(key) {
+				r.add(s.node.entry(key).at, quote("grade."+key)+" beside submission", "either submission, or assignment and student")
+			}
+		}
+	case !(has("assignment") && has("student")) && !r.lost:
+		r.add(s.at, quote("grade")+" does not say what is graded", "either submission, or assignment and student")
+	}
+}
+
+// keep reads the columns to publish besides the mapped ones.
+func (r *reader) keep() {
+	n := r.root.get("keep")
+	const want = "a list of columns, or a map of tables to such lists"
+	switch {
+	case n == nil:
+		return
+	case n.kind == nodeList:
+		r.p.keep.all = r.words(n, "the name of a column")
+	case n.kind == nodeMap && len(n.keys) > 0:
+		r.p.keep.of = map[string][]string{}
+		for _, e := range n.keys {
+			if e.value.kind != nodeList {
+				r.add(e.value.at, e.value.String(), "a list of columns")
+				continue
+			}
+			table := r.p.prefix + e.key
+			r.p.keep.of[table] = r.words(e.value, "the name of a column")
+			if tables := r.p.tableNames(); !slices.Contains(tables, table) && !r.lost {
+				r.hint(e.at, "the table "+quote(e.key)+", of which the profile reads nothing", "one of its tables", didYouMean(table, tables))
+			}
+		}
+	default:
+		r.add(n.at, n.String(), want)
+	}
+}
+
+// words reads a list of words.
+func (r *reader) words(n *node, want string) []string {
+	var out []string
+	for _, item := range n.items {
+		if !item.isScalar() || strings.TrimSpace(item.text) == "" {
+			r.add(item.at, item.String(), want)
+			continue
+		}
+		addOnce(&out, item.text)
+	}
+	return out
 }
 
 // auth reads the tables of credentials. Their columns are no uses: nothing of
@@ -260,15 +367,15 @@ func (r *reader) auth() {
 		r.add(n.at, n.String(), "token, session or both, each with its keys")
 		return
 	}
-	r.keys(n, "auth", "token session", "")
+	r.keys(n, "auth")
 	before := len(r.p.uses)
-	if s, ok := r.section(n, []string{"auth", "token"}, "from key user", ""); ok {
+	if s, ok := r.section(n, "auth", "token"); ok {
 		r.p.token = &TokenTable{
 			Schema: r.p.schema, Table: s.table,
-			Key: r.needColumn(s, "key"), User: r.needColumn(s, "user"),
+			Key: r.ownColumn(s, "key"), User: r.ownColumn(s, "user"),
 		}
 	}
-	if s, ok := r.section(n, []string{"auth", "session"}, "kind from cookie", ""); ok {
+	if s, ok := r.section(n, "auth", "session"); ok {
 		r.p.session = r.sessionTable(s)
 	}
 	r.p.uses = slices.Delete(r.p.uses, before, len(r.p.uses))
