@@ -16,6 +16,8 @@ import (
 type Derived struct {
 	p     *Profile
 	index int
+	kind  Section
+	entry int // of lookups, member or admin
 	src   *source
 	where condition
 	bind  func(b *binder) // binds the one section
@@ -98,43 +100,40 @@ func (f *Feed) Hold(dst []byte, row []cdc.Value, was []byte) ([]byte, bool) {
 // listDerived finds the derived sections.
 func (p *Profile) listDerived() []*Derived {
 	var out []*Derived
-	add := func(src *source, where condition, forks []string, bind func(b *binder)) {
+	add := func(kind Section, entry int, src *source, where condition, forks []string, bind func(b *binder)) {
 		if src.derived() {
-			d := &Derived{p: p, index: len(out), src: src, where: where, bind: bind}
+			d := &Derived{p: p, index: len(out), kind: kind, entry: entry, src: src, where: where, bind: bind}
 			d.compile(forks)
 			out = append(out, d)
 		}
 	}
 	for i := range p.lookups {
 		l := &p.lookups[i]
-		add(&l.source, l.where, nil, func(b *binder) { b.out.Lookups = []*LookupRow{b.lookup(i, l)} })
+		add(SectionLookup, i, &l.source, l.where, nil, func(b *binder) { b.out.Lookups = []*LookupRow{b.lookup(i, l)} })
 	}
-	add(&p.user.source, p.user.where, nil, func(b *binder) { b.out.User = b.user(p.user) })
+	add(SectionUser, 0, &p.user.source, p.user.where, nil, func(b *binder) { b.out.User = b.user(p.user) })
 	if c := p.course; c != nil {
-		add(&c.source, nil, nil, func(b *binder) { b.out.Course = b.course(c) })
+		add(SectionCourse, 0, &c.source, nil, nil, func(b *binder) { b.out.Course = b.course(c) })
 	}
 	for i := range p.members {
 		m := &p.members[i]
-		add(&m.source, m.where, slices.Concat(m.user, m.course, m.section),
+		add(SectionMember, i, &m.source, m.where, slices.Concat(m.user, m.course, m.section),
 			func(b *binder) { b.out.Members = []*MemberRow{b.member(i, m)} })
 	}
 	for i := range p.admins {
 		a := &p.admins[i]
-		add(&a.source, a.where, nil, func(b *binder) { b.out.Admins = []*AdminRow{b.admin(i, a)} })
+		add(SectionAdmin, i, &a.source, a.where, nil, func(b *binder) { b.out.Admins = []*AdminRow{b.admin(i, a)} })
 	}
-	add(&p.assign.source, p.assign.where, nil, func(b *binder) { b.out.Assignment = b.assignment(p.assign) })
-	addGrade := func() {
-		if g := p.grade; g != nil {
-			add(&g.source, g.where, nil, func(b *binder) { b.out.Grade = b.grade(g) })
+	add(SectionAssignment, 0, &p.assign.source, p.assign.where, nil, func(b *binder) { b.out.Assignment = b.assignment(p.assign) })
+	if g := p.grade; p.HasGradeTable() {
+		add(SectionGrade, 0, &g.source, g.where, nil, func(b *binder) { b.out.Grade = b.grade(g) })
+	}
+	add(SectionSubmission, 0, &p.submit.source, p.submit.where, nil, func(b *binder) {
+		b.out.Submission = b.submission(p.submit)
+		if p.grade != nil && !p.grade.own {
+			b.out.Grade = b.grade(p.grade)
 		}
-	}
-	if p.HasGradeTable() {
-		addGrade()
-	}
-	add(&p.submit.source, p.submit.where, nil, func(b *binder) { b.out.Submission = b.submission(p.submit) })
-	if !p.HasGradeTable() {
-		addGrade()
-	}
+	})
 	return out
 }
 

@@ -13,10 +13,27 @@ type source struct {
 	columns     []string  // of the table, those named anywhere in the section
 	paths       []operand // each once
 	timed       []string  // columns and paths that are tested against the clock
+	early       bool      // a snapshot reads the table before others that explain its rows
 }
 
-// derived reports whether the section's meaning can change without its row.
-func (s *source) derived() bool { return len(s.paths) > 0 || len(s.timed) > 0 }
+// derived reports whether the section's meaning can change without its row, or is not
+// known yet when a snapshot reads it.
+func (s *source) derived() bool { return len(s.paths) > 0 || len(s.timed) > 0 || s.early }
+
+// join makes one section of two that read the same rows.
+func (s *source) join(other source) {
+	for _, c := range other.columns {
+		addOnce(&s.columns, c)
+	}
+	for _, o := range other.paths {
+		if _, known := s.path(o.text); !known {
+			s.paths = append(s.paths, o)
+		}
+	}
+	for _, t := range other.timed {
+		addOnce(&s.timed, t)
+	}
+}
 
 // path finds a path by its text.
 func (s *source) path(text string) (operand, bool) {

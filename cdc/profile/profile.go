@@ -163,9 +163,30 @@ func parse(file string, src []byte) (*Profile, error) {
 
 // finish works out what follows from what was read.
 func (p *Profile) finish() {
+	if p.grade != nil && !p.grade.own {
+		p.submit.join(p.grade.source)
+		p.grade.source = p.submit.source
+	}
+	p.findEarly()
 	p.derived = p.listDerived()
 	p.tables = p.listTables()
 	p.hash = p.meaning()
+}
+
+// findEarly finds the sections of work whose tables are lookups as well. A snapshot reads
+// them before the people and courses that say whom they concern, so what they mean can
+// only be told later.
+func (p *Profile) findEarly() {
+	sources := []*source{&p.assign.source, &p.submit.source}
+	if p.HasGradeTable() {
+		sources = append(sources, &p.grade.source)
+	}
+	for _, s := range sources {
+		s.early = slices.ContainsFunc(p.lookups, func(l lookupSpec) bool { return l.table == s.table })
+	}
+	if p.grade != nil && !p.grade.own {
+		p.grade.early = p.submit.early
+	}
 }
 
 // Name is what the profile calls itself.
