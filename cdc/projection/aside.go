@@ -3,6 +3,7 @@ package projection
 import (
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"slices"
 
 	"github.com/schoolbell/schoolbell/cdc"
@@ -16,7 +17,8 @@ import (
 // aside that Open removes; a crash after it leaves a move that Open completes.
 //
 //	+ mark                  what is aside is true
-//	+ letter o order        a touched row: its key, before, after
+//	+ letter o order        a touched row: its key, before, after; behind the letter of a held
+//	                        row stands its section
 //	+ letter k row          its order
 //	+ n scope student       how many threads the student has in the scope now
 
@@ -39,11 +41,16 @@ func (a *aside[T]) used() bool { return a != nil && a.some }
 func (a *aside[T]) forget() { a.some, a.known = false, filter{} }
 
 func (a *aside[T]) orderKey(order uint64) []byte {
-	return binary.BigEndian.AppendUint64([]byte{keyAside, a.table.letter, 'o'}, order)
+	return binary.BigEndian.AppendUint64(a.key('o'), order)
+}
+
+// key is what keys of one sort begin with.
+func (a *aside[T]) key(sort byte) []byte {
+	return append(append([]byte{keyAside}, a.table.prefix...), sort)
 }
 
 func (a *aside[T]) rowKey(key cdc.ID) []byte {
-	return key.AppendKey([]byte{keyAside, a.table.letter, 'k'})
+	return key.AppendKey(a.key('k'))
 }
 
 // put takes the overlay's rows out of the memory. Rows that changed their key
@@ -168,8 +175,7 @@ func (a *aside[T]) visit(o *overlay[T], f func(*touched[T]) error) error {
 }
 
 func (a *aside[T]) scan(f func(*touched[T]) error) error {
-	prefix := []byte{keyAside, a.table.letter, 'o'}
-	for pair, err := range a.p.shadow.Scan(prefix) {
+	for pair, err := range a.p.shadow.Scan(a.key('o')) {
 		if err != nil {
 			return err
 		}
@@ -231,11 +237,14 @@ func (p *pieces) flush() error {
 }
 
 // large reports whether the fold has rows aside.
-func (f *fold) large() bool { return f.threads.aside.used() || f.given.aside.used() }
+func (f *fold) large() bool {
+	return f.threads.aside.used() || f.given.aside.used() || f.grades.aside.used() ||
+		slices.ContainsFunc(f.held, func(o *overlay[heldRow]) bool { return o.aside.used() })
+}
 
 // makeRoom puts rows aside when they have become many.
 func (f *fold) makeRoom() error {
-	if len(f.threads.rows)+len(f.given.rows) < f.p.cfg.Rows || f.fresh {
+	if len(f.threads.rows)+len(f.given.rows)+len(f.grades.rows) < f.p.cfg.Rows || f.fresh {
 		return nil
 	}
 	return f.putAside()
@@ -245,7 +254,31 @@ func (f *fold) putAside() error {
 	if err := f.threads.aside.put(&f.threads); err != nil {
 		return err
 	}
+	if err := f.grades.aside.put(&f.grades); err != nil {
+		return err
+	}
 	return f.given.aside.put(&f.given)
+}
+
+// makeHeldRoom is makeRoom for held rows. Nobody may be visiting them.
+func (f *fold) makeHeldRoom() error {
+	n := 0
+	for _, o := range f.held {
+		n += len(o.rows)
+	}
+	if n < f.p.cfg.Rows || f.fresh {
+		return nil
+	}
+	return f.putHeldAside()
+}
+
+func (f *fold) putHeldAside() error {
+	for _, o := range f.held {
+		if err := o.aside.put(o); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // clearAside removes what is aside, and the mark.
@@ -254,17 +287,31 @@ func (f *fold) clearAside() error {
 	b.DeletePrefix([]byte{keyAside})
 	f.threads.aside.forget()
 	f.given.aside.forget()
+	f.grades.aside.forget()
+	for _, o := range f.held {
+		o.aside.forget()
+	}
 	return b.Commit()
 }
 
 // moveAside completes a large transaction that has become true.
 func (f *fold) moveAside() error {
+	var failed error
 	err := f.threads.aside.move(func(r *touched[thread]) {
 		f.followTutor(r)
-		r.now.score = ""
+		failed = errors.Join(failed, f.followGrade(r))
+		r.now.told()
 	})
-	if err != nil {
+	if err = errors.Join(err, failed); err != nil {
 		return err
+	}
+	if err := f.grades.aside.move(func(r *touched[gradeRow]) { r.now.score = "" }); err != nil {
+		return err
+	}
+	for _, o := range f.held {
+		if err := o.aside.move(func(*touched[heldRow]) {}); err != nil {
+			return err
+		}
 	}
 	if err := f.given.aside.move(func(*touched[given]) {}); err != nil {
 		return err
@@ -272,6 +319,7 @@ func (f *fold) moveAside() error {
 	if err := f.moveActives(); err != nil {
 		return err
 	}
+	f.p.passing = moment{}
 	return f.clearAside()
 }
 

@@ -18,18 +18,35 @@ import (
 // A transaction's own events depend on nothing but the log: a closing moment that the
 // transaction itself sets into the past, as its commit has it, has passed with it.
 
-// elapse closes what closes up to the moment.
+// elapse lets the time pass up to the clock: what changes by itself does, each at its
+// moment, and in between closes what closes.
 func (p *Projection) elapse(clock time.Time) error {
-	if next := p.nextClosing(); next.IsZero() || next.After(clock) {
-		return nil
+	for {
+		next, err := p.nextPassing()
+		if err != nil {
+			return err
+		}
+		passes := !next.IsZero() && !next.After(clock)
+		until := clock
+		if passes {
+			until = next
+		}
+		if at := p.nextClosing(); !at.IsZero() && !at.After(until) {
+			if err := p.flush(); err != nil {
+				return err
+			}
+			if err := p.close(p.closingBy(until)); err != nil {
+				return fmt.Errorf("close what %v closes: %w", until, err)
+			}
+			continue
+		}
+		if !passes {
+			return nil
+		}
+		if err := p.pass(next); err != nil {
+			return fmt.Errorf("let %v pass: %w", next, err)
+		}
 	}
-	if err := p.flush(); err != nil {
-		return err
-	}
-	if err := p.close(p.closingBy(clock)); err != nil {
-		return fmt.Errorf("close what %v closes: %w", clock, err)
-	}
-	return nil
 }
 
 // close closes assignments because their moment has come.

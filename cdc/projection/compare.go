@@ -65,20 +65,45 @@ func (c *comparison) thread(r *touched[thread]) error {
 	}
 	now := &r.now
 	if now.gone {
-		now.submitted, now.graded, now.hidden, now.score = before.submitted, before.graded, before.hidden, ""
+		if now.submitted = before.submitted; !c.now.profile.HasGradeTable() {
+			now.graded, now.hidden = before.graded, before.hidden
+		}
+		now.told()
 		return nil
 	}
+	told := true
 	if isNews(before.submitted, now.submitted, c.submitted) {
-		err = c.note(cdc.Submission, r.key, false)
+		told, err = false, c.note(cdc.Submission, r.key, false)
 	}
 	switch {
 	case err != nil:
+	case c.now.profile.HasGradeTable():
+		if told {
+			now.told()
+		}
 	case isNews(before.graded, now.graded, c.graded):
 		err = c.note(cdc.Grade, r.key, false)
 	case c.now.cfg.Students && now.graded != 0 && before.hidden && !now.hidden:
 		err = c.note(cdc.Grade, r.key, true)
 	default:
-		now.score = ""
+		if now.score, now.auto = "", false; told {
+			now.told()
+		}
+	}
+	return err
+}
+
+// grade is thread for a row of the grades' table.
+func (c *comparison) grade(r *touched[gradeRow]) error {
+	before, _, err := get(&c.was.fold, keyGrade, r.key, readGradeRow)
+	switch {
+	case err != nil:
+	case r.now.given() && isNews(before.Graded, r.now.Graded, c.graded):
+		err = c.note(cdc.Grade, r.key, false)
+	case c.now.cfg.Students && r.now.given() && before.Hidden && !r.now.Hidden:
+		err = c.note(cdc.Grade, r.key, true)
+	default:
+		r.now.score = ""
 	}
 	return err
 }
@@ -110,12 +135,7 @@ func (c *comparison) tell(snap *cdc.Snapshot) (*eventWriter, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = c.noted(cdc.Grade, func(id cdc.ID, t thread, scopes []scope) {
-		w.graded(id, t, scopes)
-		t.score = "" // it has been told
-		c.pieces.batch().Set(appendKey(nil, keyThread, id), appendThread(nil, t))
-	})
-	if err != nil {
+	if err := c.gradesOf(w); err != nil {
 		return nil, err
 	}
 	if err := c.closed(w); err != nil {
@@ -125,6 +145,34 @@ func (c *comparison) tell(snap *cdc.Snapshot) (*eventWriter, error) {
 		return nil, err
 	}
 	return w, w.failed()
+}
+
+// gradesOf tells the grades.
+func (c *comparison) gradesOf(w *eventWriter) error {
+	if !c.now.profile.HasGradeTable() {
+		return c.noted(cdc.Grade, func(id cdc.ID, t thread, scopes []scope) {
+			w.graded(id, t, scopes)
+			t.told()
+			c.pieces.batch().Set(appendKey(nil, keyThread, id), appendThread(nil, t))
+		})
+	}
+	return c.now.scan([]byte{keyNews, byte(cdc.Grade)}, func(_, value []byte) error {
+		r := reader{b: value}
+		id, posted := r.id(), r.byte() != 0
+		if err := r.end(); err != nil {
+			return err
+		}
+		g, _, err := get(&c.now.fold, keyGrade, id, readGradeRow)
+		if err != nil {
+			return err
+		}
+		if err := w.gradeOfRow(g, posted); err != nil {
+			return err
+		}
+		g.score = "" // it has been told
+		c.pieces.batch().Set(appendKey(nil, keyGrade, id), appendGrade(nil, g))
+		return c.pieces.mayFlush()
+	})
 }
 
 // noted calls f for the threads about which there is an event of this kind, with the
@@ -208,7 +256,7 @@ func (c *comparison) closed(w *eventWriter) error {
 		about, reach := now, c.now.reached
 		if !exists {
 			about = before
-			reach = func(id cdc.ID) ([]scope, error) { return c.lastReached(id, before.Course) }
+			reach = func(id cdc.ID) ([]scope, error) { return c.lastReached(id, before.heading()) }
 		}
 		reached, err := reach(id)
 		if err != nil {
@@ -232,7 +280,7 @@ func (p *Projection) reached(id cdc.ID) (scopes []scope, err error) {
 
 // lastReached lists the scopes that saw an assignment, which is gone, because of whom it
 // was given to: as everybody stands now.
-func (c *comparison) lastReached(id, course cdc.ID) ([]scope, error) {
+func (c *comparison) lastReached(id cdc.ID, of heading) ([]scope, error) {
 	scopes, err := c.now.reached(id)
 	if err != nil {
 		return nil, err
@@ -244,7 +292,7 @@ func (c *comparison) lastReached(id, course cdc.ID) ([]scope, error) {
 		}
 		g, _, err := get(&c.was.fold, keyGiven, row, readGiven)
 		if err == nil {
-			scopes, err = c.now.fold.tutorsOf(scopes, g.student, course, atEnd)
+			scopes, err = c.now.fold.tutorsOf(scopes, g.student, of, atEnd)
 		}
 		return err
 	})
@@ -322,5 +370,5 @@ func (p *Projection) become(next *Projection) {
 	p.checkpoint, p.dirty = next.checkpoint, false
 	p.fold = fold{} // its lookups were those of the shadow before
 	p.fold.init(p)
-	p.unsure, p.stale = true, ""
+	p.unsure, p.stale, p.passing = true, "", moment{}
 }

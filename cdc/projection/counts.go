@@ -202,7 +202,7 @@ func (f *fold) isReached(s scope) bool {
 
 // addReach adds n to the reach of an assignment that is given to a student.
 func (f *fold) addReach(g given, when at, n int32) error {
-	scopes, err := f.tutorsOf(nil, g.student, f.headingAt(g.assignment, when).course, when)
+	scopes, err := f.tutorsOf(nil, g.student, f.headingAt(g.assignment, when), when)
 	if err != nil {
 		return err
 	}
@@ -224,7 +224,7 @@ func (f *fold) addLast(r *touched[given]) error {
 	if !ok || gone.exists || gone.moved || !gone.was.open() {
 		return nil
 	}
-	scopes, err := f.tutorsOf(nil, r.was.student, gone.was.Course, atEnd)
+	scopes, err := f.tutorsOf(nil, r.was.student, gone.was.heading(), atEnd)
 	if f.last[id] == nil {
 		f.last[id] = map[scope]struct{}{}
 	}

@@ -25,6 +25,8 @@
 //     its net effect, each event once; see compare.go.
 //   - An assignment that closes by itself is told once, whatever happens; see
 //     closing.go.
+//   - What a row means follows the rows of lookups that it is read with, and the clock,
+//     in the transaction that changes them; see held.go and passing.go.
 //
 // Reset, Apply, Advance, Sync, Claim and Moved are called by one goroutine, the one that
 // reads the log. Any may publish, which waits for its turn (turn.go), or ask: Person,
@@ -44,6 +46,12 @@
 //	y assignment row      index: to whom an assignment is given
 //	r assignment scope    by how many students to whom it is given the scope sees it
 //	l lookup row          a row of a lookup table
+//	h row                 a grade, where grades have a table of their own; see grades.go
+//	q link                how many grades a link has
+//	i link row            index: the thread of a link
+//	v section row         a held row: one that is read together with lookups; see held.go
+//	p lookup key …        index: the held rows that looked for a key
+//	z moment section row  index: the held rows that are read again at a moment
 //	o course              whether anything is told of a course
 //	e entry row           a row of `member`, by its entry
 //	f course entry row    the same, of those who are staff of the course

@@ -87,7 +87,7 @@ func (w *eventWriter) thread(r *touched[thread], scopes []scope) {
 		w.submitted(r.key, r.now, scopes)
 	}
 	switch {
-	case r.now.graded == 0:
+	case r.now.graded == 0, w.fold.p.profile.HasGradeTable(): // grades have rows of their own
 	case r.now.graded != before.graded:
 		w.graded(r.key, r.now, scopes)
 	case before.hidden && !r.now.hidden:
@@ -161,6 +161,10 @@ func (w *eventWriter) graded(id cdc.ID, t thread, scopes []scope) {
 	w.work(cdc.Grade, id, t, about)
 	w.field("grade")
 	w.buf = append(w.buf, cmp.Or(t.score, "null")...)
+	if t.auto {
+		w.field("automatic")
+		w.buf = append(w.buf, "true"...)
+	}
 	if t.hidden {
 		scopes = withoutStudents(scopes)
 	}
@@ -195,7 +199,7 @@ func (w *eventWriter) work(kind cdc.Kind, id cdc.ID, t thread, about heading) {
 	w.id("submission_id", id)
 	w.id("assignment_id", t.assignment)
 	w.title(about.title)
-	w.student(t.student)
+	w.author(t, about)
 }
 
 func (w *eventWriter) closed(id cdc.ID, a assignment, reached []scope) {
@@ -240,8 +244,26 @@ func (w *eventWriter) title(title string) {
 	w.buf = cdc.AppendJSONString(w.buf, title)
 }
 
-func (w *eventWriter) student(id cdc.ID) {
-	person := w.fold.person(id)
+// author says whose work it is. A team is named in the place of the student, so that
+// clients which know of no teams show it, and beside them.
+func (w *eventWriter) author(t thread, about heading) {
+	switch {
+	case about.anonymous:
+		w.student(cdc.ID{}, cdc.Person{})
+	case t.group.IsZero():
+		w.student(t.student, w.fold.person(t.student))
+	default:
+		w.student(cdc.ID{}, cdc.Person{FirstName: t.name})
+		w.field("group")
+		w.buf = append(w.buf, `{"id":`...)
+		w.buf = t.group.AppendJSON(w.buf)
+		w.field("name")
+		w.buf = cdc.AppendJSONString(w.buf, t.name)
+		w.buf = append(w.buf, '}')
+	}
+}
+
+func (w *eventWriter) student(id cdc.ID, person cdc.Person) {
 	w.field("student")
 	w.buf = append(w.buf, `{"id":`...)
 	w.buf = id.AppendJSON(w.buf)

@@ -1,10 +1,12 @@
 package projection
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/schoolbell/schoolbell/cdc"
+	"github.com/schoolbell/schoolbell/cdc/profile"
 )
 
 // fold is one transaction on its way: what it touched, before and after, and what
@@ -26,11 +28,19 @@ type fold struct {
 	assignments overlay[assignment]
 	given       overlay[given]
 	threads     overlay[thread]
+	grades      overlay[gradeRow] // of a table of their own
 	lookups     []*overlay[lookupRow]
-	members     []*overlay[member]
+	members     []*overlay[memberRow]
 	adminRows   []*overlay[adminRow]
+	held        []*overlay[heldRow] // by profile.Derived's index
 
-	tutors                  map[cdc.ID]cdc.ID // of students whose tutor may have changed: the tutor now
+	finder                  finder
+	evaluators              []*profile.Evaluator        // by derived section
+	found                   []*lookupChange             // by lookup; nil: it is as it was
+	postponed               []bool                      // derived sections that a snapshot reads later; see catchUp
+	gradings                map[cdc.ID]*change[grading] // of the links that changed
+	linked                  map[cdc.ID][]cdc.ID         // touched threads by link, where grades ask for them
+	tutors                  map[cdc.ID]cdc.ID           // of students whose tutor may have changed: the tutor now
 	actives                 actives
 	teams                   map[cdc.ID]change[team]       // of the courses whose staff's rows changed
 	seats                   map[seat]change[enrolment]    // of the students whose rows changed
@@ -58,6 +68,20 @@ func (f *fold) init(p *Projection) {
 	f.deltas = map[scope]*cdc.Counts{}
 	f.turns = map[cdc.ID]turns{}
 	f.standings = map[cdc.ID]*change[standing]{}
+	f.gradings = map[cdc.ID]*change[grading]{}
+	f.linked = map[cdc.ID][]cdc.ID{}
+	f.finder = finder{fold: f, seen: map[string]struct{}{}}
+	f.postponed = make([]bool, len(p.derived))
+	for i, d := range p.derived {
+		f.evaluators = append(f.evaluators, d.Evaluator())
+		table := heldTable(i)
+		f.held = append(f.held, &overlay[heldRow]{
+			load: func(id cdc.ID) (heldRow, bool, error) {
+				return load(f, id.AppendKey([]byte{keyHeld, byte(i)}), readHeld)
+			},
+			aside: &aside[heldRow]{p: p, table: table},
+		})
+	}
 	f.people.load = func(id cdc.ID) (person, bool, error) {
 		person, ok := p.people[id]
 		return person, ok, nil
@@ -66,8 +90,10 @@ func (f *fold) init(p *Projection) {
 	f.assignments.load = func(id cdc.ID) (assignment, bool, error) { return get(f, keyAssignment, id, readAssignment) }
 	f.given.load = func(id cdc.ID) (given, bool, error) { return get(f, keyGiven, id, readGiven) }
 	f.threads.load = func(id cdc.ID) (thread, bool, error) { return get(f, keyThread, id, readThread) }
+	f.grades.load = func(id cdc.ID) (gradeRow, bool, error) { return get(f, keyGrade, id, readGradeRow) }
+	f.grades.aside = &aside[gradeRow]{p: p, table: gradeTable()}
 	f.given.aside = &aside[given]{p: p, table: givenTable()}
-	f.threads.aside = &aside[thread]{p: p, table: threadTable()}
+	f.threads.aside = &aside[thread]{p: p, table: threadTable(p.profile)}
 }
 
 // get reads a record from the store.
@@ -92,6 +118,10 @@ func (f *fold) reset() {
 	f.assignments.reset()
 	f.given.reset()
 	f.threads.reset()
+	f.grades.reset()
+	for _, h := range f.held {
+		h.reset()
+	}
 	for _, l := range f.lookups {
 		l.reset()
 	}
@@ -102,6 +132,9 @@ func (f *fold) reset() {
 		a.reset()
 	}
 	clear(f.tutors)
+	clear(f.found)
+	clear(f.gradings)
+	clear(f.linked)
 	clear(f.teams)
 	clear(f.seats)
 	clear(f.standings)
@@ -118,8 +151,8 @@ func (f *fold) lookup(index int) *overlay[lookupRow] {
 	for len(f.lookups) <= index {
 		table := f.p.lookup(len(f.lookups))
 		f.lookups = append(f.lookups, &overlay[lookupRow]{load: func(id cdc.ID) (lookupRow, bool, error) {
-			row, ok := table.rows[id]
-			return row, ok, nil
+			record, ok := table.rows[id]
+			return newLookupRow(record), ok, nil
 		}})
 	}
 	return f.lookups[index]
@@ -138,7 +171,7 @@ func (f *fold) change(c *cdc.Change) error {
 		err = f.row(b, c)
 	}
 	if err == nil {
-		err = f.makeRoom()
+		err = errors.Join(f.makeRoom(), f.makeHeldRoom())
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.Table.Name, err)
@@ -167,13 +200,13 @@ func touchAll[T comparable](f *fold, o *overlay[T], prefix []byte) error {
 // writer: what was created, then what was handed in and graded, then what closed,
 // each in the order of first touch. A snapshot has no writer.
 func (f *fold) settle(w *eventWriter) error {
-	for _, follow := range []func() error{f.followMembers, f.followTutors, f.followTeachers, f.followStandings} {
+	for _, follow := range []func() error{f.derive, f.followMembers, f.followTutors, f.followTeachers, f.followGrades, f.followStandings} {
 		if err := follow(); err != nil {
 			return err
 		}
 	}
 	if f.large() {
-		if err := f.putAside(); err != nil {
+		if err := errors.Join(f.putAside(), f.putHeldAside()); err != nil {
 			return err
 		}
 		if w != nil {
@@ -186,6 +219,9 @@ func (f *fold) settle(w *eventWriter) error {
 	w.createdAll(f)
 	err := f.threads.visit(func(r *touched[thread]) error {
 		f.followTutor(r)
+		if err := f.followGrade(r); err != nil {
+			return err
+		}
 		now := f.scopesNow[:0]
 		if r.exists && !r.now.gone {
 			var err error
@@ -196,7 +232,7 @@ func (f *fold) settle(w *eventWriter) error {
 		}
 		w.thread(r, now)
 		if f.comparison == nil {
-			r.now.score = "" // it has been told
+			r.now.told()
 		} else if err := f.comparison.thread(r); err != nil {
 			return err
 		}
@@ -206,10 +242,18 @@ func (f *fold) settle(w *eventWriter) error {
 	if err != nil {
 		return err
 	}
-	if err := f.countActives(); err != nil {
+	f.noteLinks()
+	if err := errors.Join(f.tellGrades(w), f.countActives()); err != nil {
 		return err
 	}
 	w.closedAll(f)
+	for _, h := range f.held {
+		for _, r := range h.rows {
+			if !unchanged(r) {
+				f.touched++ // so that it is stored; the section's row is counted by itself
+			}
+		}
+	}
 	noteAll(f, &f.people)
 	noteAll(f, &f.courses)
 	for _, l := range f.lookups {

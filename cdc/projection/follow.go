@@ -17,12 +17,12 @@ func (f *fold) followTeachers() error {
 		if f.fresh {
 			continue
 		}
-		if r.was.Teacher != r.now.Teacher || r.was.Course != r.now.Course {
+		if r.was.Teacher != r.now.Teacher || r.was.Course != r.now.Course || r.was.BySection != r.now.BySection {
 			if err := touchAll(f, &f.threads, appendKey(nil, keyAssignThread, r.key)); err != nil {
 				return err
 			}
 		}
-		if r.was.Course != r.now.Course {
+		if r.was.Course != r.now.Course || r.was.BySection != r.now.BySection {
 			if err := touchAll(f, &f.given, appendKey(nil, keyAssignmentGiven, r.key)); err != nil {
 				return err
 			}
@@ -35,23 +35,18 @@ func (f *fold) followTeachers() error {
 // what is given to them.
 func (f *fold) followTutors() error {
 	index, column, ok := f.p.profile.TutorPath()
-	if !ok || index >= len(f.lookups) {
+	if !ok || index >= len(f.found) {
 		return nil
 	}
-	var students []cdc.ID
-	rows := f.lookups[index].rows
-	for _, r := range rows {
-		if r.existed {
-			f.tutors[r.was.key] = cdc.ID{}
-			students = append(students, r.was.key)
-		}
+	if f.found[index] == nil {
+		return nil
 	}
-	for _, r := range rows {
-		if r.exists {
-			if _, ok := f.tutors[r.now.key]; !ok {
-				students = append(students, r.now.key)
-			}
-			f.tutors[r.now.key] = r.now.value(column)
+	students := f.found[index].keys
+	for _, student := range students {
+		if rows := f.find(index, student); len(rows) > 0 {
+			f.tutors[student] = rows[0].record.ID(column)
+		} else {
+			f.tutors[student] = cdc.ID{}
 		}
 	}
 	if f.fresh {

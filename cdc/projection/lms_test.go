@@ -29,6 +29,7 @@ type rows struct {
 	assignments map[int]assignment
 	given       map[int]pair
 	submissions map[int]submission
+	campus      // of a school that says it through lookups
 }
 
 type user struct {
@@ -41,12 +42,18 @@ type (
 		title, description, status string
 		author, course             int
 		due                        string // "": none
+		whole, anonymous           bool
+		created                    bool // it has been told
 	}
-	course struct{ active bool }
+	course struct {
+		active bool
+		path   string // of contexts, like /1/3
+	}
 	member struct {
 		user, course, section int // section 0: none
 		kind                  string
 		limited, ended        bool
+		until                 string // "": for ever
 	}
 	staff struct{ users string }
 )
@@ -56,6 +63,7 @@ type submission struct {
 	submittedAt         string // "": not handed in
 	grade               string // "": none
 	posted              bool   // the student may see the grade
+	team, attempt       int    // team 0: the student's own
 }
 
 const (
@@ -75,6 +83,7 @@ func column(name string, typ uint32) cdc.Column { return cdc.Column{Name: name, 
 
 type tables struct {
 	users, profiles, courses, members, staff, assignments, given, submissions *cdc.Table
+	campusTables
 }
 
 func newTables() tables {
@@ -83,14 +92,18 @@ func newTables() tables {
 			column("first_name", oidText), column("last_name", oidText), column("role", oidText), column("is_active", oidBool)),
 		profiles: table(102, "accounts_studentprofile", column("id", oidInt8), column("user_id", oidInt8), column("tutor_id", oidInt8)),
 		assignments: table(103, "assignments_assignment", column("id", oidInt8), column("title", oidText),
-			column("description", oidText), column("author_id", oidInt8), column("status", oidText), column("due_date", oidTimestampTZ), column("course_id", oidInt8)),
+			column("description", oidText), column("author_id", oidInt8), column("status", oidText), column("due_date", oidTimestampTZ), column("course_id", oidInt8),
+			column("whole", oidBool), column("anonymous", oidBool)),
 		given: table(104, "assignments_assignment_assigned_to", column("id", oidInt8), column("assignment_id", oidInt8), column("user_id", oidInt8)),
 		submissions: table(105, "assignments_assignmentsubmission", column("id", oidInt8), column("assignment_id", oidInt8),
-			column("student_id", oidInt8), column("submitted_at", oidTimestampTZ), column("grade", oidInt4), column("posted", oidBool)),
-		courses: table(106, "courses", column("id", oidInt8), column("active", oidBool)),
+			column("student_id", oidInt8), column("submitted_at", oidTimestampTZ), column("grade", oidInt4), column("posted", oidBool),
+			column("team_id", oidInt8), column("attempt", oidInt4)),
+		courses: table(106, "courses", column("id", oidInt8), column("active", oidBool), column("path", oidText)),
 		members: table(107, "enrolments", column("id", oidInt8), column("user_id", oidInt8), column("course_id", oidInt8),
-			column("section_id", oidInt8), column("kind", oidText), column("limited", oidBool), column("ended", oidBool)),
-		staff: table(108, "staff", column("id", oidInt8), column("users", oidText)),
+			column("section_id", oidInt8), column("kind", oidText), column("limited", oidBool), column("ended", oidBool),
+			column("until", oidTimestampTZ)),
+		staff:        table(108, "staff", column("id", oidInt8), column("users", oidText)),
+		campusTables: newCampusTables(),
 	}
 }
 
@@ -98,14 +111,14 @@ func newLMS() *lms {
 	return &lms{rows: rows{school: schools()[0],
 		users: map[int]user{}, profiles: map[int]studentProfile{}, assignments: map[int]assignment{},
 		courses: map[int]course{}, members: map[int]member{}, staff: map[int]staff{},
-		given: map[int]pair{}, submissions: map[int]submission{},
+		given: map[int]pair{}, submissions: map[int]submission{}, campus: newCampus(),
 	}}
 }
 
 func (r rows) clone() rows {
 	return rows{
 		r.school, maps.Clone(r.users), maps.Clone(r.profiles), maps.Clone(r.courses), maps.Clone(r.members), maps.Clone(r.staff),
-		maps.Clone(r.assignments), maps.Clone(r.given), maps.Clone(r.submissions),
+		maps.Clone(r.assignments), maps.Clone(r.given), maps.Clone(r.submissions), r.campus.clone(),
 	}
 }
 
@@ -144,14 +157,17 @@ func (p studentProfile) values(id int) []cdc.Value {
 }
 
 func (a assignment) values(id int) []cdc.Value {
-	return []cdc.Value{number(id), text(a.title), text(a.description), reference(a.author), text(a.status), text(a.due), reference(a.course)}
+	return []cdc.Value{number(id), text(a.title), text(a.description), reference(a.author), text(a.status), text(a.due), reference(a.course),
+		boolean(a.whole), boolean(a.anonymous)}
 }
 
-func (c course) values(id int) []cdc.Value { return []cdc.Value{number(id), boolean(c.active)} }
+func (c course) values(id int) []cdc.Value {
+	return []cdc.Value{number(id), boolean(c.active), text(c.path)}
+}
 
 func (m member) values(id int) []cdc.Value {
 	return []cdc.Value{
-		number(id), number(m.user), number(m.course), reference(m.section), text(m.kind), boolean(m.limited), boolean(m.ended),
+		number(id), number(m.user), number(m.course), reference(m.section), text(m.kind), boolean(m.limited), boolean(m.ended), text(m.until),
 	}
 }
 
@@ -162,7 +178,8 @@ func (p pair) values(id int) []cdc.Value {
 }
 
 func (s submission) values(id int) []cdc.Value {
-	return []cdc.Value{number(id), number(s.assignment), number(s.student), text(s.submittedAt), text(s.grade), boolean(s.posted)}
+	return []cdc.Value{number(id), number(s.assignment), reference(s.student), text(s.submittedAt), text(s.grade), boolean(s.posted),
+		reference(s.team), number(s.attempt)}
 }
 
 // set inserts or updates a row and notes the change.
@@ -198,10 +215,11 @@ func truncate[T any](l *lms, t *cdc.Table, rows map[int]T) {
 // snapshot yields all rows, table by table.
 func (l *lms) snapshot(t tables, at cdc.LSN) *cdc.Snapshot {
 	return &cdc.Snapshot{At: at, Time: clock(at), Rows: func(yield func(cdc.Row, error) bool) {
-		_ = each(t.profiles, l.profiles, yield) && each(t.users, l.users, yield) &&
-			(!l.school.courses || each(t.courses, l.courses, yield) && each(t.members, l.members, yield) && each(t.staff, l.staff, yield)) &&
-			each(t.assignments, l.assignments, yield) && each(t.given, l.given, yield) &&
-			each(t.submissions, l.submissions, yield)
+		_ = l.lookups(t, yield) && each(t.profiles, l.profiles, yield) && each(t.users, l.users, yield) &&
+			(!l.school.courses || (l.school.lookups || each(t.courses, l.courses, yield)) &&
+				each(t.members, l.members, yield) && each(t.staff, l.staff, yield)) &&
+			(l.school.lookups || each(t.assignments, l.assignments, yield)) && each(t.given, l.given, yield) &&
+			(!l.school.lookups || each(t.grades, l.grades, yield)) && each(t.submissions, l.submissions, yield)
 	}}
 }
 
@@ -229,32 +247,39 @@ func (before rows) expected(after rows) (events []string) {
 		events = append(events, line)
 	}
 	for id, a := range after.assignments {
-		if _, ok := before.assignments[id]; !ok {
+		if was, ok := before.assignments[id]; after.isCreated(a) && !(ok && before.isCreated(was)) {
 			say(a.course, after.concerned(a, after.givenTo(id)), true, "assignment %d %q due %q", id, a.title, a.due)
 		}
 	}
 	for id, s := range after.submissions {
-		was := before.submissions[id]
-		course, email := after.assignments[s.assignment].course, after.users[s.student].email
+		was := before.ours(id)
+		if s != after.ours(id) {
+			continue
+		}
+		course, by := after.assignments[s.assignment].course, after.by(s)
 		if s.submittedAt != "" && s.submittedAt != was.submittedAt {
-			say(course, after.workers(s), true, "submission %d of %d by %d %q", id, s.assignment, s.student, email)
+			say(course, after.workers(s), true, "submission %d of %d by %s", id, s.assignment, by)
+		}
+		if after.school.lookups {
+			continue // grades have rows of their own
 		}
 		student := after.ownWork(s)
 		switch {
 		case s.grade == "":
 		case s.grade != was.grade:
-			say(course, append(after.workers(s), student...), true, "grade %d of %d by %d %q: %s", id, s.assignment, s.student, email, s.grade)
+			say(course, append(after.workers(s), student...), true, "grade %d of %d by %s: %s", id, s.assignment, by, s.grade)
 		case !was.posted && s.posted && after.school.students && after.school.courses:
-			say(course, student, false, "grade %d of %d by %d %q: %s", id, s.assignment, s.student, email, s.grade)
+			say(course, student, false, "grade %d of %d by %s: %s", id, s.assignment, by, s.grade)
 		}
 	}
+	before.expectedGrades(after, say)
 	for id, a := range before.assignments {
 		now, ok := after.assignments[id]
 		switch {
-		case a.status == "closed":
+		case !before.open(id, a) || after.open(id, now):
 		case !ok: // who had it by the rows that go with it, as everybody stands now
 			say(a.course, after.concerned(a, append(before.givenTo(id), after.givenTo(id)...)), true, "assignment_closed %d", id)
-		case now.status == "closed":
+		default:
 			say(now.course, after.concerned(now, after.givenTo(id)), true, "assignment_closed %d", id)
 		}
 	}
@@ -266,15 +291,17 @@ func (before rows) expected(after rows) (events []string) {
 func (r rows) counts(id int) (c cdc.Counts) {
 	role := r.role(id)
 	students := map[int]bool{}
-	for _, s := range r.submissions {
-		if !r.counted(id, role, s) {
+	for n, s := range r.submissions {
+		if s != r.ours(n) || !r.counted(id, role, s) {
 			continue
 		}
-		students[s.student] = true
+		if s.student != 0 && s.team == 0 {
+			students[s.student] = true
+		}
 		switch {
 		case s.submittedAt == "":
 			c.PendingSubmissions++
-		case s.grade == "" || role == "student" && r.school.courses && !s.posted:
+		case !r.isGraded(s, role):
 			c.UngradedSubmissions++
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/schoolbell/schoolbell/cdc"
+	"github.com/schoolbell/schoolbell/cdc/profile"
 )
 
 // load reads what is kept in memory: people, owners, courses and their staff, lookups, counts and who was an
@@ -47,8 +48,10 @@ func (p *Projection) load() error {
 			if err := r.end(); err != nil {
 				return err
 			}
-			m, err := readMember(value)
-			p.hire(rowID{int(entry), row}, m)
+			list, err := readMembers(value)
+			for _, m := range list {
+				p.hire(rowID{int(entry), row}, m)
+			}
 			return err
 		}},
 		{"standings", keyStanding, byID(func(id cdc.ID, value []byte) (err error) {
@@ -61,8 +64,10 @@ func (p *Projection) load() error {
 			if err := r.end(); err != nil {
 				return err
 			}
-			row, err := readLookupRow(value)
-			p.lookup(index).set(id, row)
+			record, err := profile.ReadLookupRecord(value)
+			if err == nil {
+				p.lookup(index).set(id, record)
+			}
 			return err
 		}},
 		{"counts", keyCounts, func(key, value []byte) error {

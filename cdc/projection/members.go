@@ -2,7 +2,9 @@ package projection
 
 import (
 	"encoding/binary"
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/schoolbell/schoolbell/cdc"
 	"github.com/schoolbell/schoolbell/cdc/profile"
@@ -12,6 +14,55 @@ import (
 type member = profile.MemberFields
 
 func isStaff(m member) bool { return m.Teacher || m.Tutor }
+
+// memberRow is one row of an entry of `member`: the memberships that it makes, written one
+// after the other. Most rows make one; one that is read through lookups may make many.
+type memberRow struct{ list string }
+
+func (m memberRow) read() []member {
+	list, err := readMembers([]byte(m.list))
+	if err != nil {
+		return nil // newMemberRow wrote it, or it was checked when it was loaded
+	}
+	return list
+}
+
+// one is the membership of a row that makes one at most.
+func (m memberRow) one() member {
+	if m.list == "" {
+		return member{}
+	}
+	return readMember(&reader{b: []byte(m.list)})
+}
+
+// newMemberRow reads what a row makes in each of the ways in which lookups complete it.
+func newMemberRow(of *profile.MemberRow, rows [][]cdc.Value) memberRow {
+	var list []string
+	for _, values := range rows {
+		if m, ok := of.Read(values, member{}); ok {
+			list = append(list, string(appendMember(nil, m)))
+		}
+	}
+	slices.Sort(list)
+	return memberRow{strings.Join(slices.Compact(list), "")}
+}
+
+// difference lists the memberships that a touched row makes no more, and those that it
+// makes now and did not.
+func difference(r *touched[memberRow]) (gone, come []member) {
+	was, now := r.was.read(), r.now.read()
+	for _, m := range was {
+		if !slices.Contains(now, m) {
+			gone = append(gone, m)
+		}
+	}
+	for _, m := range now {
+		if !slices.Contains(was, m) {
+			come = append(come, m)
+		}
+	}
+	return gone, come
+}
 
 // A team is the staff of one course, by person.
 type team []colleague
@@ -40,19 +91,34 @@ type rowID struct {
 	row   cdc.ID
 }
 
+// staff are the memberships of those who are staff of one course, by the row.
+type staff map[rowID][]member
+
+func (s staff) remove(id rowID, m member) {
+	list := slices.DeleteFunc(slices.Clone(s[id]), func(other member) bool { return other == m })
+	if s[id] = list; len(list) == 0 {
+		delete(s, id)
+	}
+}
+
+// add keeps the list of another owner as it is.
+func (s staff) add(id rowID, m member) { s[id] = append(s[id][:len(s[id]):len(s[id])], m) }
+
 // newTeam is what rows about one course make of its staff. Somebody is limited to
 // sections when all of their rows are.
-func newTeam(rows map[rowID]member) team {
+func newTeam(rows staff) team {
 	byPerson := map[cdc.ID]colleague{}
-	for _, m := range rows {
-		c := byPerson[m.User]
-		c.person = m.User
-		c.teacher, c.tutor = c.teacher || m.Teacher, c.tutor || m.Tutor
-		c.whole = c.whole || !m.OwnSection
-		if !m.Section.IsZero() && !slices.Contains(c.sections, m.Section) {
-			c.sections = append(c.sections, m.Section)
+	for _, list := range rows {
+		for _, m := range list {
+			c := byPerson[m.User]
+			c.person = m.User
+			c.teacher, c.tutor = c.teacher || m.Teacher, c.tutor || m.Tutor
+			c.whole = c.whole || !m.OwnSection
+			if !m.Section.IsZero() && !slices.Contains(c.sections, m.Section) {
+				c.sections = append(c.sections, m.Section)
+			}
+			byPerson[m.User] = c
 		}
-		byPerson[m.User] = c
 	}
 	t := make(team, 0, len(byPerson))
 	for _, c := range byPerson {
@@ -185,11 +251,14 @@ func (f *fold) studentsOf(course cdc.ID, when at) ([]cdc.ID, error) {
 }
 
 // member answers the overlay of an entry of `member`, making those up to it.
-func (f *fold) member(entry int) *overlay[member] {
+func (f *fold) member(entry int) *overlay[memberRow] {
 	for len(f.members) <= entry {
 		index := len(f.members)
-		f.members = append(f.members, &overlay[member]{load: func(id cdc.ID) (member, bool, error) {
-			return load(f, id.AppendKey([]byte{keyMember, byte(index)}), readMember)
+		f.members = append(f.members, &overlay[memberRow]{load: func(id cdc.ID) (memberRow, bool, error) {
+			return load(f, id.AppendKey([]byte{keyMember, byte(index)}), func(b []byte) (memberRow, error) {
+				_, err := readMembers(b)
+				return memberRow{string(b)}, err
+			})
 		}})
 	}
 	return f.members[entry]
@@ -198,26 +267,26 @@ func (f *fold) member(entry int) *overlay[member] {
 // followMembers settles who is in which course by the end of the transaction, and
 // touches what counts for somebody else now.
 func (f *fold) followMembers() error {
-	rows := map[cdc.ID]map[rowID]member{} // of the courses whose staff changes
+	rows := map[cdc.ID]staff{} // of the courses whose staff changes
 	for entry, o := range f.members {
 		for _, r := range o.rows {
 			if unchanged(r) {
 				continue
 			}
-			id := rowID{entry, r.key}
-			if r.existed {
-				if isStaff(r.was) {
-					delete(f.staffOf(rows, r.was.Course), id)
+			gone, come := difference(r)
+			for _, m := range gone {
+				if isStaff(m) {
+					f.staffOf(rows, m.Course).remove(rowID{entry, r.key}, m)
 				}
-				if err := f.enrol(r.was, -1); err != nil {
+				if err := f.enrol(m, -1); err != nil {
 					return err
 				}
 			}
-			if r.exists {
-				if isStaff(r.now) {
-					f.staffOf(rows, r.now.Course)[id] = r.now
+			for _, m := range come {
+				if isStaff(m) {
+					f.staffOf(rows, m.Course).add(rowID{entry, r.key}, m)
 				}
-				if err := f.enrol(r.now, +1); err != nil {
+				if err := f.enrol(m, +1); err != nil {
 					return err
 				}
 			}
@@ -232,17 +301,16 @@ func (f *fold) followMembers() error {
 	return f.followSeats()
 }
 
-// staffOf are the rows about a course's staff by the end of the transaction.
-func (f *fold) staffOf(rows map[cdc.ID]map[rowID]member, course cdc.ID) map[rowID]member {
-	staff, ok := rows[course]
+// staffOf is a course's staff by the end of the transaction.
+func (f *fold) staffOf(rows map[cdc.ID]staff, course cdc.ID) staff {
+	s, ok := rows[course]
 	if !ok {
-		staff = map[rowID]member{}
-		for id, m := range f.p.staff[course] {
-			staff[id] = m
+		if s = maps.Clone(f.p.staff[course]); s == nil {
+			s = staff{}
 		}
-		rows[course] = staff
+		rows[course] = s
 	}
-	return staff
+	return s
 }
 
 // enrol adds a row's n to the seat that it gives.
@@ -326,24 +394,37 @@ func (f *fold) storeMembers(b writer) {
 			if unchanged(r) {
 				continue
 			}
-			key := r.key.AppendKey([]byte{keyMember, byte(entry)})
-			if r.existed && isStaff(r.was) {
-				b.Delete(staffKey(r.was.Course, entry, r.key))
-			}
-			if !r.exists {
+			if key := r.key.AppendKey([]byte{keyMember, byte(entry)}); r.exists {
+				b.Set(key, []byte(r.now.list))
+			} else {
 				b.Delete(key)
-				continue
 			}
-			value := appendMember(nil, r.now)
-			b.Set(key, value)
-			if isStaff(r.now) {
-				b.Set(staffKey(r.now.Course, entry, r.key), value)
+			for course, list := range staffChanges(r) {
+				setNumber(b, staffKey(course, entry, r.key), list)
 			}
 		}
 	}
 	for s, c := range f.seats {
 		setNumber(b, appendKey(nil, keySeat, s.course, s.student), c.now.append(nil))
 	}
+}
+
+// staffChanges is what a touched row makes now of the staff of the courses of which it
+// makes something else, written out.
+func staffChanges(r *touched[memberRow]) map[cdc.ID][]byte {
+	gone, come := difference(r)
+	courses := map[cdc.ID][]byte{}
+	for _, m := range append(gone, come...) {
+		if isStaff(m) {
+			courses[m.Course] = nil
+		}
+	}
+	for _, m := range r.now.read() {
+		if list, changed := courses[m.Course]; changed && isStaff(m) {
+			courses[m.Course] = appendMember(list, m)
+		}
+	}
+	return courses
 }
 
 func staffKey(course cdc.ID, entry int, row cdc.ID) []byte {
@@ -354,11 +435,19 @@ func staffKey(course cdc.ID, entry int, row cdc.ID) []byte {
 func (f *fold) publishMembers() {
 	for entry, o := range f.members {
 		for _, r := range o.rows {
-			if r.existed && isStaff(r.was) {
-				delete(f.p.staff[r.was.Course], rowID{entry, r.key})
+			if unchanged(r) {
+				continue
 			}
-			if r.exists && isStaff(r.now) {
-				f.p.hire(rowID{entry, r.key}, r.now)
+			gone, come := difference(r)
+			for _, m := range gone {
+				if isStaff(m) {
+					f.p.staff[m.Course].remove(rowID{entry, r.key}, m)
+				}
+			}
+			for _, m := range come {
+				if isStaff(m) {
+					f.p.hire(rowID{entry, r.key}, m)
+				}
 			}
 		}
 	}
@@ -371,10 +460,8 @@ func (f *fold) publishMembers() {
 }
 
 func (p *Projection) hire(id rowID, m member) {
-	staff, ok := p.staff[m.Course]
-	if !ok {
-		staff = map[rowID]member{}
-		p.staff[m.Course] = staff
+	if p.staff[m.Course] == nil {
+		p.staff[m.Course] = staff{}
 	}
-	staff[id] = m
+	p.staff[m.Course].add(id, m)
 }

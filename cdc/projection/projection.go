@@ -21,6 +21,7 @@ type Projection struct {
 	store   *shadow.Store
 	shadow  generation // of the shadow, in the store
 	profile *profile.Profile
+	derived []*profile.Derived // of the profile
 
 	turn turn // guards everything up to mu
 
@@ -37,6 +38,8 @@ type Projection struct {
 	stale      string       // why the shadow must be compared with a snapshot
 	closing    time.Time    // when the next assignment closes by itself; zero: none does
 	unsure     bool         // closing has to be found anew
+	passing    moment       // when the next test changes by itself
+	clock      time.Time    // the latest of the log's that was seen
 
 	outbox outbox // has a lock of its own
 	keys   keys   // the same
@@ -49,10 +52,10 @@ type Projection struct {
 	assignments   map[cdc.ID]heading
 	assignmentsOf map[cdc.ID]map[cdc.ID]struct{} // by course
 	muted         map[cdc.ID]bool                // courses of which nothing is told
-	staff         map[cdc.ID]map[rowID]member    // by course
+	staff         map[cdc.ID]staff               // by course
 	teams         map[cdc.ID]team                // what staff makes
 	standings     map[cdc.ID]standing
-	lookups       []lookup
+	lookups       []*lookup
 	counts        map[scope]cdc.Counts
 	admins        map[cdc.ID]turns // of people who began or ceased to be one
 
@@ -65,11 +68,16 @@ type heading struct {
 	course    cdc.ID
 	title     string
 	published bool
+	whole     bool      // its staff sees all of it, whatever their sections
+	anonymous bool      // nobody is told whose work it is
 	closes    time.Time // by itself; zero: never, or it has
 }
 
 func (a assignment) heading() heading {
-	h := heading{teacher: a.Teacher, course: a.Course, title: a.Title, published: a.Published}
+	h := heading{
+		teacher: a.Teacher, course: a.Course, title: a.Title, published: a.Published,
+		whole: !a.BySection, anonymous: a.Anonymous,
+	}
 	if !a.expired {
 		h.closes = a.Closes
 	}
@@ -148,7 +156,7 @@ func Open(store *shadow.Store, p *profile.Profile, publish func(Result), cfg Con
 
 func newProjection(g generation, p *profile.Profile, publish func(Result), cfg Config) *Projection {
 	pr := &Projection{
-		cfg: cfg, store: g.store, shadow: g, profile: p, publish: publish, turn: newTurn(),
+		cfg: cfg, store: g.store, shadow: g, profile: p, derived: p.Derived(), publish: publish, turn: newTurn(),
 		batch: g.NewBatch(), group: newGroup(), bindings: map[uint32]*profile.Binding{}, unsure: true,
 	}
 	pr.clear()
@@ -183,7 +191,7 @@ func (p *Projection) clear() {
 	p.assignments = map[cdc.ID]heading{}
 	p.assignmentsOf = map[cdc.ID]map[cdc.ID]struct{}{}
 	p.muted = map[cdc.ID]bool{}
-	p.staff = map[cdc.ID]map[rowID]member{}
+	p.staff = map[cdc.ID]staff{}
 	p.teams = map[cdc.ID]team{}
 	p.standings = map[cdc.ID]standing{}
 	p.counts = map[scope]cdc.Counts{}
@@ -297,7 +305,7 @@ func (p *Projection) Advance(at cdc.LSN, clock time.Time) (wake time.Time) {
 	if p.failure == nil {
 		p.failure = p.elapse(clock)
 	}
-	return p.nextClosing()
+	return p.nextMoment()
 }
 
 // Sync makes everything that was applied durable and answers up to where.

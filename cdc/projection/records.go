@@ -32,10 +32,16 @@ const (
 	keyStanding        = 'b'
 	keyAside           = '+'
 	keyNews            = 'k'
+	keyHeld            = 'v'
+	keyDependency      = 'p'
+	keyMoment          = 'z'
+	keyGrade           = 'h'
+	keyLinkGrades      = 'q'
+	keyLinkThread      = 'i'
 )
 
 // letters are all of them.
-const letters = "tsmaugxyrlncwoefjdb+k"
+const letters = "tsmaugxyrlncwoefjdb+kvpzhqi"
 
 // thread is one submission as the shadow remembers it.
 type thread struct {
@@ -44,12 +50,19 @@ type thread struct {
 	tutor      cdc.ID // resolved by the end of the last transaction that touched it
 	submitted  profile.Mark
 	graded     profile.Mark
-	gone       bool // soft-deleted: counted nowhere, its marks frozen
-	hidden     bool // the student must not see the grade yet
-	// score is the JSON of the grade that the transaction at hand has given; it is
-	// empty in the shadow.
+	gone       bool   // soft-deleted: counted nowhere, its marks frozen
+	hidden     bool   // the student must not see the grade yet
+	group      cdc.ID // the team whose work it is; none: the student's own
+	attempt    cdc.ID // where grades name one
+	// score is the JSON of the grade that the transaction at hand has given, and whether
+	// nobody but a machine gave it; name is the team's. They are empty in the shadow.
 	score string
+	auto  bool
+	name  string
 }
+
+// told forgets what only the events of the transaction at hand needed.
+func (t *thread) told() { t.score, t.auto, t.name = "", false, "" }
 
 // assignment is one assignment as the shadow remembers it.
 type assignment struct {
@@ -68,39 +81,6 @@ type course struct{ active bool }
 type given struct {
 	assignment cdc.ID
 	student    cdc.ID
-}
-
-// lookupRow is one row of a lookup table: its key and the columns that paths use,
-// written one after the other, because there may be one for everybody.
-type lookupRow struct {
-	key    cdc.ID
-	values string
-}
-
-func newLookupRow(key cdc.ID, values []cdc.ID) lookupRow {
-	var b []byte
-	for _, v := range values {
-		b = v.AppendKey(b)
-	}
-	return lookupRow{key, string(b)}
-}
-
-// list is every value.
-func (l lookupRow) list() (values []cdc.ID) {
-	r := reader{b: []byte(l.values)}
-	for len(r.b) > 0 && r.err == nil {
-		values = append(values, r.id())
-	}
-	return values
-}
-
-// value is the one of a column.
-func (l lookupRow) value(column int) (id cdc.ID) {
-	r := reader{b: []byte(l.values)}
-	for range column + 1 {
-		id = r.id()
-	}
-	return id
 }
 
 var errRecord = errors.New("a stored record is cut short or of another version")
@@ -123,6 +103,18 @@ const (
 	flagHidden
 )
 
+// Of threads.
+const (
+	flagTeam = flagCreated << iota // it has a group or an attempt
+	flagAuto
+)
+
+// Of assignments.
+const (
+	flagWhole     = flagHidden << iota // its staff sees all of it, whatever their sections
+	flagAnonymous                      // nobody is told whose work it is
+)
+
 // What somebody is in a course.
 const (
 	flagTeacher = 1 << iota
@@ -139,12 +131,16 @@ func flag(on bool, bit byte) byte {
 }
 
 func appendThread(dst []byte, t thread) []byte {
-	dst = append(dst, flag(t.gone, flagGone)|flag(t.hidden, flagHidden))
+	more := !t.group.IsZero() || !t.attempt.IsZero() || t.name != ""
+	dst = append(dst, flag(t.gone, flagGone)|flag(t.hidden, flagHidden)|flag(t.auto, flagAuto)|flag(more, flagTeam))
 	dst = t.assignment.AppendKey(dst)
 	dst = t.student.AppendKey(dst)
 	dst = t.tutor.AppendKey(dst)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(t.submitted))
 	dst = binary.BigEndian.AppendUint64(dst, uint64(t.graded))
+	if more {
+		dst = appendString(t.attempt.AppendKey(t.group.AppendKey(dst)), t.name)
+	}
 	if t.score != "" {
 		dst = appendString(dst, t.score)
 	}
@@ -154,9 +150,12 @@ func appendThread(dst []byte, t thread) []byte {
 func readThread(b []byte) (t thread, err error) {
 	r := reader{b: b}
 	flags := r.byte()
-	t.gone, t.hidden = flags&flagGone != 0, flags&flagHidden != 0
+	t.gone, t.hidden, t.auto = flags&flagGone != 0, flags&flagHidden != 0, flags&flagAuto != 0
 	t.assignment, t.student, t.tutor = r.id(), r.id(), r.id()
 	t.submitted, t.graded = profile.Mark(r.uint64()), profile.Mark(r.uint64())
+	if flags&flagTeam != 0 {
+		t.group, t.attempt, t.name = r.id(), r.id(), r.string()
+	}
 	if len(r.b) > 0 {
 		t.score = r.string()
 	}
@@ -164,7 +163,8 @@ func readThread(b []byte) (t thread, err error) {
 }
 
 func appendAssignment(dst []byte, a assignment) []byte {
-	dst = append(dst, flag(a.created, flagCreated)|flag(a.Published, flagPublished)|flag(a.Closed, flagClosed)|flag(a.expired, flagExpired))
+	dst = append(dst, flag(a.created, flagCreated)|flag(a.Published, flagPublished)|flag(a.Closed, flagClosed)|flag(a.expired, flagExpired)|
+		flag(!a.BySection, flagWhole)|flag(a.Anonymous, flagAnonymous))
 	dst = a.Course.AppendKey(a.Teacher.AppendKey(dst))
 	dst = appendTime(dst, a.Due)
 	dst = appendTime(dst, a.Closes)
@@ -177,6 +177,7 @@ func readAssignment(b []byte) (a assignment, err error) {
 	flags := r.byte()
 	a.created, a.expired = flags&flagCreated != 0, flags&flagExpired != 0
 	a.Published, a.Closed = flags&flagPublished != 0, flags&flagClosed != 0
+	a.BySection, a.Anonymous = flags&flagWhole == 0, flags&flagAnonymous != 0
 	a.Teacher, a.Course = r.id(), r.id()
 	a.Due, a.Closes = r.time(), r.time()
 	a.Title, a.Description = r.string(), r.string()
@@ -189,17 +190,6 @@ func readGiven(b []byte) (g given, err error) {
 	r := reader{b: b}
 	g.assignment, g.student = r.id(), r.id()
 	return g, r.end()
-}
-
-func appendLookupRow(dst []byte, l lookupRow) []byte {
-	return append(l.key.AppendKey(dst), l.values...)
-}
-
-func readLookupRow(b []byte) (l lookupRow, err error) {
-	r := reader{b: b}
-	l.key = r.id()
-	l.values = string(r.b)
-	return l, r.err
 }
 
 func appendPerson(dst []byte, p person) []byte {
@@ -231,13 +221,23 @@ func appendMember(dst []byte, m member) []byte {
 	return m.Section.AppendKey(m.Course.AppendKey(m.User.AppendKey(dst)))
 }
 
-func readMember(b []byte) (m member, err error) {
-	r := reader{b: b}
+// readMembers reads memberships that were written one after the other.
+func readMembers(b []byte) (list []member, err error) {
+	for r := (reader{b: b}); len(r.b) > 0; {
+		list = append(list, readMember(&r))
+		if r.err != nil {
+			return nil, r.err
+		}
+	}
+	return list, nil
+}
+
+func readMember(r *reader) (m member) {
 	flags := r.byte()
 	m.Teacher, m.Tutor = flags&flagTeacher != 0, flags&flagTutor != 0
 	m.Student, m.OwnSection = flags&flagStudent != 0, flags&flagOwnSection != 0
 	m.User, m.Course, m.Section = r.id(), r.id(), r.id()
-	return m, r.end()
+	return m
 }
 
 func appendCounts(dst []byte, c cdc.Counts) []byte {

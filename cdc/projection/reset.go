@@ -120,11 +120,18 @@ func (p *Projection) empty(at shadow.Checkpoint) error {
 func (p *Projection) fill(ctx context.Context, snap *cdc.Snapshot, commit func(*batch) error) error {
 	p.fold.reset()
 	p.fold.fresh, p.fold.time = true, snap.Time
-	defer func() { p.fold.fresh = false }()
+	defer func() {
+		p.fold.fresh = false
+		clear(p.fold.postponed)
+	}()
 	rows := 0
+	late := newLatecomers(p, commit)
 	for row, err := range snap.Rows {
 		if err != nil {
 			return fmt.Errorf("read the snapshot: %w", err)
+		}
+		if err := late.before(row.Table); err != nil {
+			return fmt.Errorf("snapshot: %w", err)
 		}
 		change := cdc.Change{Op: cdc.Insert, Table: row.Table, New: row.Values}
 		if err := p.fold.change(&change); err != nil {
@@ -136,7 +143,10 @@ func (p *Projection) fill(ctx context.Context, snap *cdc.Snapshot, commit func(*
 			}
 		}
 	}
-	return p.storeRows(commit)
+	if err := p.storeRows(commit); err != nil {
+		return err
+	}
+	return late.all()
 }
 
 // storeRows settles and stores the rows of the snapshot that have been read.

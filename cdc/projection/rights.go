@@ -73,12 +73,12 @@ func (f *fold) scopesOf(dst []scope, t thread, of heading, when at) ([]scope, er
 	if f.p.cfg.Students {
 		dst = f.as(dst, cdc.Student, t.student)
 	}
-	return f.inTeam(dst, of.course, t.student, when, true)
+	return f.inTeam(dst, of, t, when, true)
 }
 
-// tutorsOf adds the scopes of those who see, as their tutor, what is given to a student
-// in a course.
-func (f *fold) tutorsOf(dst []scope, student, course cdc.ID, when at) ([]scope, error) {
+// tutorsOf adds the scopes of those who see, as their tutor, what of an assignment is
+// given to a student.
+func (f *fold) tutorsOf(dst []scope, student cdc.ID, of heading, when at) ([]scope, error) {
 	tutor := f.tutor(student)
 	if when == atStart {
 		tutor = f.tutorBefore(student)
@@ -87,22 +87,26 @@ func (f *fold) tutorsOf(dst []scope, student, course cdc.ID, when at) ([]scope, 
 	if f.p.cfg.Students {
 		dst = f.as(dst, cdc.Student, student)
 	}
-	return f.inTeam(dst, course, student, when, false)
+	return f.inTeam(dst, of, thread{student: student}, when, false)
 }
 
-// inTeam adds the tutors of a course who see the student and, if they are asked for, the
-// teachers.
-func (f *fold) inTeam(dst []scope, course, student cdc.ID, when at, teachers bool) ([]scope, error) {
-	team := f.team(course, when)
+// inTeam adds the tutors of the assignment's course who see whose work a thread is and, if
+// they are asked for, the teachers.
+func (f *fold) inTeam(dst []scope, of heading, t thread, when at, teachers bool) ([]scope, error) {
+	team := f.team(of.course, when)
 	var sections []cdc.ID
-	if team.limited() {
+	switch {
+	case of.whole || !team.limited():
+	case !t.group.IsZero():
+		sections = []cdc.ID{t.group}
+	default:
 		var err error
-		if sections, err = f.sections(seat{course, student}, when); err != nil {
+		if sections, err = f.sections(seat{of.course, t.student}, when); err != nil {
 			return dst, err
 		}
 	}
 	for _, c := range team {
-		if !c.sees(sections) {
+		if !of.whole && !c.sees(sections) {
 			continue
 		}
 		if c.teacher && teachers {

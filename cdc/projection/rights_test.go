@@ -13,6 +13,7 @@ type school struct {
 	role     bool // people's rows say what they are
 	assigned bool // a table says to whom an assignment is given
 	students bool // students may connect
+	lookups  bool // much stands in other tables; see campus_test.go
 	yaml     string
 }
 
@@ -52,6 +53,8 @@ func schools() []school {
 		{name: "django with students", role: true, assigned: true, students: true},
 		{name: "roles and courses", courses: true, role: true, assigned: true, yaml: "profile: a\n" + people + ", role: role}\n" + work + assigned},
 		{name: "courses say it", courses: true, students: true, yaml: "profile: b\n" + people + "}\n" + work},
+		{name: "lookups say it", courses: true, students: true, lookups: true, yaml: campusProfile},
+		{name: "lookups say it, and roles", courses: true, role: true, lookups: true, yaml: strings.Replace(campusProfile, "user: {", "user: {role: role, ", 1)},
 		{name: "courses say it, but not to whom", courses: true, assigned: true, students: true, yaml: "profile: c\n" + people + "}\n" + work + assigned},
 	}
 }
@@ -77,14 +80,14 @@ func (r rows) role(id int) string {
 		return r.users[id].role
 	}
 	is := map[string]bool{}
-	for _, m := range r.members {
-		is[m.kind] = is[m.kind] || m.user == id && !m.ended
+	for _, m := range r.memberships() {
+		is[m.kind] = is[m.kind] || m.user == id
 	}
 	for _, a := range r.assignments {
 		is["teacher"] = is["teacher"] || a.author == id
 	}
 	for _, p := range r.profiles {
-		is["ta"] = is["ta"] || p.tutor == id
+		is["ta"] = is["ta"] || p.tutor == id && !r.school.lookups
 	}
 	switch {
 	case is["teacher"]:
@@ -111,12 +114,30 @@ func (r rows) may(id int, as string) bool {
 	return role == "teacher" || role == "tutor" || role == "admin"
 }
 
-// sees reports whether somebody is this in the course and sees the student there.
-func (r rows) sees(id int, as string, course, student int) bool {
-	var is, whole bool
-	var mine, theirs []int
+// memberships are the members that count.
+func (r rows) memberships() (list []member) {
+	switch {
+	case r.school.lookups:
+		return r.lookedUp()
+	case !r.school.courses:
+		return nil
+	}
 	for _, m := range r.members {
-		if m.course != course || course == 0 || m.ended || !r.school.courses {
+		if !m.ended {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+// sees reports whether somebody is this in the assignment's course and sees the student
+// there, or the team.
+func (r rows) sees(id int, as string, a assignment, student, team int) bool {
+	course := a.course
+	is, whole := false, a.whole && r.school.lookups
+	var mine, theirs []int
+	for _, m := range r.memberships() {
+		if m.course != course || course == 0 {
 			continue
 		}
 		if m.user == id && m.kind != "student" {
@@ -127,13 +148,16 @@ func (r rows) sees(id int, as string, course, student int) bool {
 			theirs = append(theirs, m.section)
 		}
 	}
+	if team != 0 {
+		theirs = []int{team}
+	}
 	return is && (whole || slices.ContainsFunc(mine, func(s int) bool { return s != 0 && slices.Contains(theirs, s) }))
 }
 
 // isMember reports whether somebody is this in the course.
 func (r rows) isMember(id int, as string, course int) bool {
-	for _, m := range r.members {
-		if r.school.courses && m.course == course && course != 0 && !m.ended && m.user == id && m.kind == as {
+	for _, m := range r.memberships() {
+		if m.course == course && course != 0 && m.user == id && m.kind == as {
 			return true
 		}
 	}
@@ -141,6 +165,9 @@ func (r rows) isMember(id int, as string, course int) bool {
 }
 
 func (r rows) tutorOf(student int) int {
+	if r.school.lookups {
+		return 0
+	}
 	for _, p := range r.profiles {
 		if p.user == student {
 			return p.tutor
@@ -161,7 +188,7 @@ func (r rows) givenTo(assignment int) (students []int) {
 // relates reports whether somebody is the teacher, or the tutor, of somebody's work.
 func (r rows) relates(id int, as string, s submission) bool {
 	a := r.assignments[s.assignment]
-	return as == "teacher" && a.author == id || as == "ta" && r.tutorOf(s.student) == id || r.sees(id, as, a.course, s.student)
+	return as == "teacher" && a.author == id || as == "ta" && s.student != 0 && r.tutorOf(s.student) == id || r.sees(id, as, a, s.student, s.team)
 }
 
 // workers are the teachers and tutors who hear of somebody's work.
@@ -176,7 +203,7 @@ func (r rows) workers(s submission) (people []int) {
 
 // ownWork is the student, where they hear of their own grade.
 func (r rows) ownWork(s submission) []int {
-	if r.school.students && r.may(s.student, "student") && (!r.school.courses || s.posted) {
+	if r.school.students && s.student != 0 && r.may(s.student, "student") && (!r.school.courses || s.posted) {
 		return []int{s.student}
 	}
 	return nil
@@ -193,7 +220,7 @@ func (r rows) has(id int, as string, a assignment, givenTo []int) bool {
 		return slices.Contains(givenTo, id)
 	}
 	return slices.ContainsFunc(givenTo, func(student int) bool {
-		return r.tutorOf(student) == id || r.sees(id, as, a.course, student)
+		return r.tutorOf(student) == id || r.sees(id, as, a, student, 0)
 	})
 }
 

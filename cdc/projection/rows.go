@@ -9,9 +9,13 @@ import (
 
 // row folds a change of one row, in every section that reads its table.
 func (f *fold) row(b *profile.Binding, c *cdc.Change) (err error) {
+	if err := f.hold(b, c); err != nil {
+		return err
+	}
 	for _, l := range b.Lookups {
 		err := f.lookup(l.Index()).apply(c, b.Key, func(values []cdc.Value, was lookupRow) (lookupRow, bool) {
-			return newLookupRow(l.Key(values), l.Values(values, was.list())), true
+			record, ok := l.Read(values, was.read())
+			return newLookupRow(record), ok
 		})
 		if err != nil {
 			return err
@@ -43,6 +47,10 @@ func (f *fold) row(b *profile.Binding, c *cdc.Change) (err error) {
 		err = f.threads.apply(c, b.Key, func(values []cdc.Value, was thread) (thread, bool) {
 			return f.readThread(b, values, was, c.Old != nil)
 		})
+	} else if b.Grade != nil && err == nil {
+		err = f.grades.apply(c, b.Key, func(values []cdc.Value, was gradeRow) (gradeRow, bool) {
+			return f.readGrade(b, values, was, c.Old != nil)
+		})
 	}
 	return err
 }
@@ -60,7 +68,14 @@ func (f *fold) courseRow(b *profile.Binding, c *cdc.Change) error {
 		}
 	}
 	for _, m := range b.Members {
-		if err := f.member(m.Index()).apply(c, b.Key, m.Read); err != nil {
+		err := f.member(m.Index()).apply(c, b.Key, func(values []cdc.Value, was memberRow) (memberRow, bool) {
+			now, ok := m.Read(values, was.one())
+			if !ok || now == was.one() {
+				return was, ok
+			}
+			return memberRow{string(appendMember(nil, now))}, true
+		})
+		if err != nil {
 			return err
 		}
 	}
@@ -89,19 +104,22 @@ func (f *fold) readThread(b *profile.Binding, values []cdc.Value, was thread, mo
 		Assignment: was.assignment, Student: was.student, Tutor: was.tutor, Submitted: was.submitted, Gone: was.gone,
 	})
 	now := thread{
-		assignment: fields.Assignment, student: fields.Student, tutor: fields.Tutor,
-		submitted: was.submitted, graded: was.graded, gone: fields.Gone, hidden: was.hidden, score: was.score,
+		assignment: fields.Assignment, student: fields.Student, tutor: fields.Tutor, group: fields.Group, attempt: fields.Attempt,
+		submitted: was.submitted, graded: was.graded, gone: fields.Gone, hidden: was.hidden,
+		score: was.score, auto: was.auto, name: was.name,
 	}
 	if now.gone {
 		return now, ok // frozen: what is restored later must not look new
 	}
-	now.submitted = fields.Submitted
+	if now.submitted = fields.Submitted; moved || now.submitted != was.submitted {
+		now.name = fields.GroupName
+	}
 	if b.Grade != nil {
 		now.graded = b.Grade.Read(values, was.graded)
 		now.hidden = b.Grade.Hidden(values, was.hidden)
 		if now.graded != 0 && (moved || now.graded != was.graded || was.hidden && !now.hidden) {
 			f.buf = b.Grade.AppendScore(f.buf[:0], values)
-			now.score = string(f.buf)
+			now.score, now.auto, now.name = string(f.buf), b.Grade.Auto(values, false), fields.GroupName
 		}
 	}
 	return now, ok
@@ -109,6 +127,10 @@ func (f *fold) readThread(b *profile.Binding, values []cdc.Value, was thread, mo
 
 // truncate folds TRUNCATE as the deletion of every row.
 func (f *fold) truncate(b *profile.Binding) (err error) {
+	for _, feed := range b.Feeds {
+		o := f.held[feed.Index()]
+		err = errors.Join(err, touchAll(f, o, []byte{keyHeld, byte(feed.Index())}), o.drop())
+	}
 	for _, l := range b.Lookups {
 		o := f.lookup(l.Index())
 		for id := range f.p.lookup(l.Index()).rows {
@@ -145,6 +167,8 @@ func (f *fold) truncate(b *profile.Binding) (err error) {
 	}
 	if b.Submission != nil {
 		err = errors.Join(err, touchAll(f, &f.threads, []byte{keyThread}), f.threads.drop())
+	} else if b.Grade != nil {
+		err = errors.Join(err, touchAll(f, &f.grades, []byte{keyGrade}), f.grades.drop())
 	}
 	return err
 }

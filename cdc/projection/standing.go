@@ -101,8 +101,13 @@ func (f *fold) addStandings() {
 			if unchanged(r) {
 				continue
 			}
-			f.addMember(r.was, r.existed, -1)
-			f.addMember(r.now, r.exists, +1)
+			gone, come := difference(r)
+			for _, m := range gone {
+				f.addMember(m, -1)
+			}
+			for _, m := range come {
+				f.addMember(m, +1)
+			}
 		}
 	}
 	for _, r := range f.assignments.rows {
@@ -115,18 +120,15 @@ func (f *fold) addStandings() {
 	}
 	for _, r := range f.lookups[index].rows {
 		if r.existed {
-			f.addTutor(r.was.value(column), -1)
+			f.addTutor(r.was.read().ID(column), -1)
 		}
 		if r.exists {
-			f.addTutor(r.now.value(column), +1)
+			f.addTutor(r.now.read().ID(column), +1)
 		}
 	}
 }
 
-func (f *fold) addMember(m member, live bool, n int32) {
-	if !live {
-		return
-	}
+func (f *fold) addMember(m member, n int32) {
 	s := &f.standing(m.User).now
 	if m.Teacher {
 		s.teacher += n

@@ -15,11 +15,20 @@ func (f *fold) store(b writer) {
 	assignmentTable().putAll(b, &f.assignments)
 	f.given.aside.table.putAll(b, &f.given)
 	f.threads.aside.table.putAll(b, &f.threads)
+	f.grades.aside.table.putAll(b, &f.grades)
+	for _, h := range f.held {
+		h.aside.table.putAll(b, h)
+	}
+	for link, c := range f.gradings {
+		if c.was != c.now {
+			setNumber(b, appendKey(nil, keyLinkGrades, link), c.now.append(nil))
+		}
+	}
 	for i, l := range f.lookups {
 		for _, r := range l.rows {
 			key := r.key.AppendKey([]byte{keyLookup, byte(i)})
 			if r.exists {
-				b.Set(key, appendLookupRow(nil, r.now))
+				b.Set(key, []byte(r.now.record))
 			} else if r.existed {
 				b.Delete(key)
 			}
@@ -78,14 +87,19 @@ func (f *fold) publish() {
 	for i, l := range f.lookups {
 		table := p.lookup(i)
 		for _, r := range l.rows {
-			if r.existed {
-				table.remove(r.key, r.was)
+			if r.existed && !unchanged(r) {
+				table.remove(r.key)
 			}
 		}
 		for _, r := range l.rows {
-			if r.exists {
-				table.set(r.key, r.now)
+			if r.exists && !unchanged(r) {
+				table.set(r.key, r.now.read())
 			}
+		}
+	}
+	for _, h := range f.held {
+		for _, r := range h.rows {
+			p.mayPass(r.now.until)
 		}
 	}
 	maps.Copy(p.admins, f.turns)

@@ -1,14 +1,18 @@
 package projection
 
-import "github.com/schoolbell/schoolbell/cdc"
+import (
+	"github.com/schoolbell/schoolbell/cdc"
+	"github.com/schoolbell/schoolbell/cdc/profile"
+)
 
 // table is one kind of rows in the store: how they are written, and under which
 // second keys they stand.
 type table[T comparable] struct {
-	letter  byte
+	prefix  string // what their keys begin with
 	append  func(dst []byte, row T) []byte
 	read    func(b []byte) (T, error)
 	indexes []index[T]
+	also    func(b writer, r *touched[T]) // what else to write of a row that changed; nil: nothing
 }
 
 // index is a second key under which rows stand: a letter, one of the record's ids,
@@ -19,26 +23,30 @@ type index[T any] struct {
 }
 
 func peopleTable() *table[person] {
-	return &table[person]{letter: keyPerson, append: appendPerson}
+	return &table[person]{prefix: string(keyPerson), append: appendPerson}
 }
 
 func assignmentTable() *table[assignment] {
-	return &table[assignment]{letter: keyAssignment, append: appendAssignment}
+	return &table[assignment]{prefix: string(keyAssignment), append: appendAssignment}
 }
 
 func courseTable() *table[course] {
-	return &table[course]{letter: keyCourse, append: appendCourse}
+	return &table[course]{prefix: string(keyCourse), append: appendCourse}
 }
 
-func threadTable() *table[thread] {
-	return &table[thread]{keyThread, appendThread, readThread, []index[thread]{
+func threadTable(p *profile.Profile) *table[thread] {
+	indexes := []index[thread]{
 		{keyStudentThread, func(t thread) cdc.ID { return t.student }},
 		{keyAssignThread, func(t thread) cdc.ID { return t.assignment }},
-	}}
+	}
+	if p.HasGradeTable() && !p.GradeNamesSubmission() {
+		indexes = append(indexes, index[thread]{keyLinkThread, thread.link})
+	}
+	return &table[thread]{prefix: string(keyThread), append: appendThread, read: readThread, indexes: indexes}
 }
 
 func givenTable() *table[given] {
-	return &table[given]{keyGiven, appendGiven, readGiven, []index[given]{
+	return &table[given]{prefix: string(keyGiven), append: appendGiven, read: readGiven, indexes: []index[given]{
 		{keyStudentGiven, func(g given) cdc.ID { return g.student }},
 		{keyAssignmentGiven, func(g given) cdc.ID { return g.assignment }},
 	}}
@@ -69,7 +77,10 @@ func (t *table[T]) put(b writer, r *touched[T], buf []byte) []byte {
 			b.Set(buf, nil)
 		}
 	}
-	buf = appendKey(buf[:0], t.letter, r.key)
+	if t.also != nil {
+		t.also(b, r)
+	}
+	buf = r.key.AppendKey(append(buf[:0], t.prefix...))
 	if !r.exists {
 		b.Delete(buf)
 		return buf
