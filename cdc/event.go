@@ -114,3 +114,15 @@ type Counts struct {
 	ActiveStudents      int64 // distinct students with any submission
 	TotalAssignments    int64
 }
+
+// AssignmentView is how things stand with one assignment, within what one person may see.
+type AssignmentView struct {
+	ID, Course ID
+	Title      string
+	Due        time.Time // zero: none
+	Closes     time.Time // by itself; zero: it does not
+	Open       bool      // it has been published, and has not closed
+	Pending    int64     // submissions not handed in yet
+	Ungraded   int64     // handed in, no grade yet
+	Graded     int64     // handed in and graded
+}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -349,7 +350,42 @@ func checkCounts(t require.TestingT, g *gateway, r rows) {
 		require.True(t, ok)
 		require.Equal(t, role, person.Role.String())
 		require.Equal(t, r.counts(id), g.Counts(person), "counts of %s %d", role, id)
+		checkOverview(t, g, r, id, person)
 	}
+}
+
+// checkOverview compares what somebody sees of each assignment with its definition.
+func checkOverview(t require.TestingT, g *gateway, r rows, id int, person cdc.Person) {
+	views, err := g.Assignments(context.Background(), person, cdc.ID{}, 100)
+	require.NoError(t, err)
+	var got, want []string
+	for _, v := range views {
+		got = append(got, fmt.Sprint(v.ID, v.Pending, v.Ungraded, v.Graded))
+		one, ok, err := g.Assignment(context.Background(), person, v.ID)
+		require.NoError(t, err)
+		require.True(t, ok)
+		require.Equal(t, v, one)
+	}
+	role := r.role(id)
+	for _, n := range slices.Backward(slices.Sorted(maps.Keys(r.assignments))) {
+		if !person.Active || !r.isThere(id, role, n, r.assignments[n]) || role == "student" && !r.isShown(n) {
+			continue
+		}
+		var pending, ungraded, graded int
+		for key, s := range r.submissions {
+			switch {
+			case s.assignment != n || s != r.ours(key) || !r.counted(id, role, s):
+			case s.submittedAt == "":
+				pending++
+			case !r.isGraded(s, role):
+				ungraded++
+			default:
+				graded++
+			}
+		}
+		want = append(want, fmt.Sprint(cdc.IntID(int64(n)), pending, ungraded, graded))
+	}
+	require.Equal(t, want, got, "assignments of %s %d", role, id)
 }
 
 var errCut = errors.New("the connection broke")
