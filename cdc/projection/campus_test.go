@@ -319,6 +319,21 @@ func (r rows) submissionOf(g gradeRow) int {
 	return 0
 }
 
+// found makes what little a campus needs for somebody to be something in it.
+func (l *lms) found(tabs tables) {
+	for id, kind := range roleKeys[1:] {
+		setRole(l, tabs, 1+id, kind)
+	}
+	set(l, tabs.kinds, l.kinds, 1, name{"assign"})
+	for id := 1; id <= 2; id++ {
+		set(l, tabs.courses, l.courses, id, course{active: true, path: "/" + strconv.Itoa(id)})
+		set(l, tabs.activities, l.activities, id, activity{assignment: id, kind: 1, visible: true})
+		for n, kind := range roleKeys[1:] {
+			set(l, tabs.members, l.members, id*10+n, member{user: 1 + n + id%2, course: id, kind: kind})
+		}
+	}
+}
+
 // campusStep makes one random change of a row that others look up, or of a grade.
 func campusStep(t *rapid.T, l *lms, tabs tables, id int) {
 	one := func(name string, of ...string) string { return rapid.SampledFrom(of).Draw(t, name) }

@@ -57,12 +57,16 @@ func (l *latecomers) before(t *cdc.Table) error {
 		}
 		return nil
 	}
-	return l.read(firstSection(b, l.p.derived))
+	if first := firstSection(b, l.p.derived); first <= profile.SectionSubmission {
+		return l.read(first)
+	}
+	return nil
 }
 
-// firstSection is the first of the sections, in their order, that a table has rows of.
+// firstSection is the first of the sections, in their order, that a table has rows of. Of
+// a table that is none of the profile's nothing hangs on.
 func firstSection(b *profile.Binding, derived []*profile.Derived) profile.Section {
-	first := profile.SectionSubmission
+	first := profile.SectionSubmission + 1
 	consider := func(has bool, s profile.Section) {
 		if has {
 			first = min(first, s)
@@ -75,6 +79,7 @@ func firstSection(b *profile.Binding, derived []*profile.Derived) profile.Sectio
 	consider(b.Assignment != nil, profile.SectionAssignment)
 	consider(b.Assigned != nil, profile.SectionAssigned)
 	consider(b.Grade != nil && b.Submission == nil, profile.SectionGrade)
+	consider(b.Submission != nil, profile.SectionSubmission)
 	for _, feed := range b.Feeds {
 		kind, _ := derived[feed.Index()].Section()
 		consider(true, kind)
@@ -123,7 +128,7 @@ func (l *latecomers) section(d *profile.Derived) error {
 			return err
 		}
 		o.add(&touched[heldRow]{key: id, order: uint64(rows + 1), was: held, now: held, existed: true, exists: true})
-		if rows++; rows%snapshotBatch == 0 {
+		if rows++; rows%p.batchRows() == 0 {
 			return p.storeRows(l.commit)
 		}
 		return nil

@@ -96,7 +96,7 @@ func (p *Projection) sees(person cdc.Person, id cdc.ID) (bool, error) {
 		n, err := p.number(s.append(appendKey(nil, keyReach, id)))
 		return n > 0, err
 	}
-	if s.kind != scopeStudent || !of.published {
+	if s.kind != scopeStudent || !of.published || !p.cfg.Students || p.profile.HasAssigned() {
 		return false, nil
 	}
 	seat, err := p.fold.stored(seat{of.course, person.ID})

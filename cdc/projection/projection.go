@@ -113,7 +113,7 @@ type Result struct {
 // Config tunes a Projection; its zero value works.
 type Config struct {
 	// Rows is how many rows that a transaction touched are kept in memory before they
-	// go aside (16,384, which takes about 10 MB).
+	// go aside (16,384, which takes about 10 MB), and of a snapshot, before they are stored.
 	Rows int
 	Log  *slog.Logger // of messages that could not be told (nil: none)
 	// Students: students hear of their own grades and of what is given to them. A shadow

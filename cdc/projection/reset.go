@@ -11,9 +11,12 @@ import (
 	"github.com/schoolbell/schoolbell/cdc/shadow"
 )
 
-// snapshotBatch is how many rows of a snapshot make one batch. It bounds the
+// snapshotBatch is how many rows of a snapshot make one batch, at most. It bounds the
 // memory; the snapshot as a whole becomes valid with the last batch.
 const snapshotBatch = 10_000
+
+// batchRows is how many they are where fewer are to be kept in memory.
+func (p *Projection) batchRows() int { return min(snapshotBatch, p.cfg.Rows) }
 
 // meaning is what a checkpoint says of the profile: its hash, whom it is read for, and
 // what makes up each mark.
@@ -137,7 +140,7 @@ func (p *Projection) fill(ctx context.Context, snap *cdc.Snapshot, commit func(*
 		if err := p.fold.change(&change); err != nil {
 			return fmt.Errorf("snapshot: %w", err)
 		}
-		if rows++; rows%snapshotBatch == 0 {
+		if rows++; rows%p.batchRows() == 0 {
 			if err := errors.Join(ctx.Err(), p.storeRows(commit)); err != nil {
 				return err
 			}

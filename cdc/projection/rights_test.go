@@ -256,7 +256,7 @@ func (r rows) isThere(id int, role string, n int, a assignment) bool {
 	case "admin":
 		return true
 	case "student":
-		return r.school.students && r.has(id, "student", a, r.givenTo(n))
+		return r.school.students && r.isShown(n) && r.has(id, "student", a, r.givenTo(n))
 	case "none":
 		return false
 	}
