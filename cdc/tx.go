@@ -71,6 +71,10 @@ type TableSpec struct {
 	Schema  string
 	Name    string
 	Columns []string
+	// Where says in SQL, without the word WHERE, which rows are wanted: no row that matters
+	// fails it; "": all are. typeOf answers the type of a column that the table has. nil: all
+	// rows are wanted. Only a snapshot asks: the log carries every row.
+	Where func(typeOf func(column string) (oid uint32, ok bool)) string
 }
 
 // Checkpoint is how far a sink has come: everything before Applied, as Source

@@ -59,10 +59,10 @@ func (c column) id(row []cdc.Value) cdc.ID { return idOf(row[c.index], c.typ) }
 // fill up a char(n) are no part of it.
 func idOf(v cdc.Value, typ uint32) cdc.ID {
 	switch {
-	case v.Kind == cdc.Binary && typ == oidUUID:
+	case typ == oidUUID && v.Kind == cdc.Binary:
 		var buf [36]byte
 		v = cdc.Value{Kind: cdc.Text, Data: textBytes(v, typ, buf[:])}
-	case typ == oidBpchar && (v.Kind == cdc.Text || v.Kind == cdc.Binary):
+	case typ == oidBpchar:
 		v.Data = trimPadding(v.Data)
 	}
 	return cdc.IDOf(v, typ)
@@ -81,16 +81,18 @@ func (k identity) unchanged(row []cdc.Value) bool {
 // idOr is the key that the row names; none where a part is NULL, and what it was where
 // the log does not carry it.
 func (k identity) idOr(row []cdc.Value, was cdc.ID) cdc.ID {
-	switch len(k) {
-	case 0:
-		return cdc.ID{}
-	case 1:
-		if row[k[0].index].Kind == cdc.Unchanged {
-			return was
-		}
-		return k[0].id(row)
+	if len(k) != 1 {
+		return k.joinedOr(row, was)
 	}
-	if k.unchanged(row) {
+	v := row[k[0].index]
+	if v.Kind == cdc.Unchanged {
+		return was
+	}
+	return idOf(v, k[0].typ)
+}
+
+func (k identity) joinedOr(row []cdc.Value, was cdc.ID) cdc.ID {
+	if len(k) > 0 && k.unchanged(row) {
 		return was
 	}
 	for _, c := range k {

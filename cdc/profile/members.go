@@ -49,7 +49,7 @@ func (m *MemberRow) Index() int { return m.index }
 // nothing). It answers false when the row is none: `where` does not hold, or it names
 // no person or no course.
 func (m *MemberRow) Read(row []cdc.Value, was MemberFields) (MemberFields, bool) {
-	if !m.where.eval(row).or(was != MemberFields{}) {
+	if t := m.where.eval(row); t == no || t == unknown && was == (MemberFields{}) {
 		return MemberFields{}, false
 	}
 	now := MemberFields{

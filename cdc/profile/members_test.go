@@ -15,6 +15,15 @@ func enrolments() *cdc.Table {
 		"kind", text, "limited", boolean, "state", text)
 }
 
+// columnsOf is Profile.Tables without Where, which cannot be compared.
+func columnsOf(p *profile.Profile) []cdc.TableSpec {
+	out := p.Tables()
+	for i := range out {
+		out[i].Where = nil
+	}
+	return out
+}
+
 func TestTheCampusHasCoursesAndRolesThatFollowFromMemberships(t *testing.T) {
 	p := open(t, "testdata/campus.yaml")
 	require.False(t, p.HasRole())
@@ -29,7 +38,7 @@ func TestTheCampusHasCoursesAndRolesThatFollowFromMemberships(t *testing.T) {
 		{Schema: "public", Name: "staff", Columns: []string{"superuser", "person_id"}},
 		{Schema: "public", Name: "assignments", Columns: []string{"state", "title", "body", "course_id", "due_at", "closes_at"}},
 		{Schema: "public", Name: "submissions", Columns: []string{"assignment_id", "person_id", "handed_in_at", "attempt", "score", "posted_at"}},
-	}, p.Tables())
+	}, columnsOf(p))
 
 	p = open(t, "testdata/campus_roles.yaml")
 	require.True(t, p.HasRole())

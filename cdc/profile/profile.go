@@ -303,7 +303,7 @@ func (p *Profile) tableNames() []string {
 func (p *Profile) listTables() []cdc.TableSpec {
 	var out []cdc.TableSpec
 	for _, table := range p.tableNames() {
-		spec := cdc.TableSpec{Schema: p.schema, Name: table}
+		spec := cdc.TableSpec{Schema: p.schema, Name: table, Where: p.whereOf(table)}
 		for _, u := range p.uses {
 			if u.table == table {
 				addOnce(&spec.Columns, u.column)

@@ -85,7 +85,7 @@ type AssignmentRow struct {
 // Read reads an assignment, given what was known of it before (the zero value:
 // nothing). It answers false when the row is no assignment of ours.
 func (a *AssignmentRow) Read(row []cdc.Value, was AssignmentFields) (AssignmentFields, bool) {
-	if !a.where.eval(row).or(was != AssignmentFields{}) {
+	if t := a.where.eval(row); t == no || t == unknown && was == (AssignmentFields{}) {
 		return AssignmentFields{}, false
 	}
 	return AssignmentFields{
@@ -134,7 +134,7 @@ type SubmissionRow struct {
 // Read reads a submission, given what was known of it before (the zero value:
 // nothing). It answers false when the row is no submission of ours.
 func (s *SubmissionRow) Read(row []cdc.Value, was SubmissionFields) (SubmissionFields, bool) {
-	if !s.where.eval(row).or(was != SubmissionFields{}) {
+	if t := s.where.eval(row); t == no || t == unknown && was == (SubmissionFields{}) {
 		return SubmissionFields{}, false
 	}
 	now := SubmissionFields{
@@ -176,7 +176,7 @@ type GradeRow struct {
 // ReadRow reads a grade in a table of its own, given what was known of it before (the
 // zero value: nothing). It answers false when the row grades nothing.
 func (g *GradeRow) ReadRow(row []cdc.Value, was GradeFields) (GradeFields, bool) {
-	if !g.where.eval(row).or(was != GradeFields{}) {
+	if t := g.where.eval(row); t == no || t == unknown && was == (GradeFields{}) {
 		return GradeFields{}, false
 	}
 	now := GradeFields{

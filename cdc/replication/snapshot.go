@@ -87,7 +87,7 @@ func (s *snapshotReader) expect(ctx context.Context) error {
 		n := t.estimate
 		if n <= 0 {
 			err := s.locking(ctx, func() error {
-				counted, err := s.conn.value(ctx, "SELECT count(*) FROM ONLY "+qualified(t.spec.Schema, t.spec.Name))
+				counted, err := s.conn.value(ctx, "SELECT count(*) FROM ONLY "+qualified(t.spec.Schema, t.spec.Name)+t.where())
 				n = row{[]byte(counted)}.int(0)
 				return err
 			})
@@ -158,7 +158,7 @@ func (s *snapshotReader) read(ctx context.Context, t *table, yield func(cdc.Row,
 	if len(names) == 0 {
 		return false, errors.New("none of its columns is left")
 	}
-	rows := s.conn.ExecParams(ctx, "SELECT "+idents(names)+" FROM ONLY "+qualified(t.spec.Schema, t.spec.Name), nil, nil, nil, nil)
+	rows := s.conn.ExecParams(ctx, "SELECT "+idents(names)+" FROM ONLY "+qualified(t.spec.Schema, t.spec.Name)+t.where(), nil, nil, nil, nil)
 	values := make([]cdc.Value, len(names))
 	for rows.NextRow() {
 		for i, v := range rows.Values() {
@@ -177,6 +177,23 @@ func (s *snapshotReader) read(ctx context.Context, t *table, yield func(cdc.Row,
 		return false, explainSQL(err, "read the table")
 	}
 	return true, err
+}
+
+// where is the clause that leaves out rows nobody wants; "": there are none such.
+func (t *table) where() string {
+	if t.spec.Where == nil {
+		return ""
+	}
+	sql := t.spec.Where(func(name string) (uint32, bool) {
+		if c := t.find(name); c != nil {
+			return c.Type, true
+		}
+		return 0, false
+	})
+	if sql == "" {
+		return ""
+	}
+	return " WHERE " + sql
 }
 
 // unchanged sees that the table was not rewritten between the snapshot and our reading
