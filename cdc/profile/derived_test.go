@@ -13,7 +13,7 @@ import (
 
 // school is a small projection: it holds rows, finds lookups' records, and evaluates.
 type school struct {
-	t       testing.TB
+	t       tester
 	p       *profile.Profile
 	now     time.Time
 	records map[lookupKey]map[string]*profile.LookupRecord // by row
@@ -26,7 +26,7 @@ type lookupKey struct {
 	key    cdc.ID
 }
 
-func newSchool(t testing.TB, p *profile.Profile) *school {
+func newSchool(t tester, p *profile.Profile) *school {
 	return &school{
 		t: t, p: p, now: time.Unix(1_800_000_000, 0).UTC(), records: map[lookupKey]map[string]*profile.LookupRecord{},
 		asked: map[lookupKey]bool{}, held: map[int]map[string][]byte{},

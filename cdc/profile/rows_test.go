@@ -56,7 +56,13 @@ func binary(t testing.TB, oid uint32, v any) []byte {
 	return out
 }
 
-func bind(t testing.TB, p *profile.Profile, table *cdc.Table) *profile.Binding {
+// tester is a test, or one try of a property.
+type tester interface {
+	require.TestingT
+	Helper()
+}
+
+func bind(t tester, p *profile.Profile, table *cdc.Table) *profile.Binding {
 	t.Helper()
 	b, err := p.Bind(table)
 	require.NoError(t, err)
