@@ -71,6 +71,7 @@ type TableSpec struct {
 	Schema  string
 	Name    string
 	Columns []string
+	Keep    []string // more columns, of which it may have some
 	// Where says in SQL, without the word WHERE, which rows are wanted: no row that matters
 	// fails it; "": all are. typeOf answers the type of a column that the table has. nil: all
 	// rows are wanted. Only a snapshot asks: the log carries every row.

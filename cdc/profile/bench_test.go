@@ -2,6 +2,7 @@ package profile
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -113,4 +114,56 @@ func texts(values ...string) []cdc.Value {
 		row[i] = cdc.Value{Kind: cdc.Text, Data: []byte(v)}
 	}
 	return row
+}
+
+// alwaysFinder finds one record per lookup under every key.
+type alwaysFinder [][]*LookupRecord
+
+func (f alwaysFinder) Find(lookup int, _ cdc.ID) []*LookupRecord { return f[lookup] }
+
+// BenchmarkDerivedSubmission evaluates a held submission with two conditions on paths.
+func BenchmarkDerivedSubmission(b *testing.B) {
+	p, err := Parse("school.yaml", []byte(`
+extends: django
+submission:
+  where: {assignment_id -> assignments_assignment.team: false, student_id -> accounts_user.is_active: true}
+`))
+	require.NoError(b, err)
+	bound, err := p.Bind(submissionTable())
+	require.NoError(b, err)
+	held, ok := bound.Feeds[0].Hold(nil, submissionRow(""), nil)
+	require.True(b, ok)
+	flag := func(word string) []*LookupRecord {
+		return []*LookupRecord{{values: []typed{{oidBool, cdc.Value{Kind: cdc.Text, Data: []byte(word)}}}}}
+	}
+	var find Finder = alwaysFinder{nil, flag("f"), flag("t")}
+	if p.lookups[1].values[0] != "team" {
+		find = alwaysFinder{flag("f"), flag("t"), nil}
+	}
+	e, now := p.Derived()[0].Evaluator(), time.Unix(1_800_000_000, 0)
+	b.ReportAllocs()
+	for b.Loop() {
+		section, rows, _, err := e.Rows(held, now, find)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, ok := section.Submission.Read(rows[0], SubmissionFields{}); !ok {
+			b.Fatal("it is none")
+		}
+	}
+}
+
+// BenchmarkHold holds a row for a derived section.
+func BenchmarkHold(b *testing.B) {
+	p, err := Parse("school.yaml", []byte("extends: django\nsubmission: {gone: {student_id -> accounts_user.left: present}}\n"))
+	require.NoError(b, err)
+	bound, err := p.Bind(submissionTable())
+	require.NoError(b, err)
+	row := submissionRow("")
+	held, _ := bound.Feeds[0].Hold(nil, row, nil)
+	room := make([]byte, 0, 256)
+	b.ReportAllocs()
+	for b.Loop() {
+		bound.Feeds[0].Hold(room, row, held)
+	}
 }

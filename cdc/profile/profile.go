@@ -203,7 +203,7 @@ func (p *Profile) Hash() string { return p.hash }
 func (p *Profile) Tables() []cdc.TableSpec {
 	out := slices.Clone(p.tables)
 	for i := range out {
-		out[i].Columns = slices.Clone(out[i].Columns)
+		out[i].Columns, out[i].Keep = slices.Clone(out[i].Columns), slices.Clone(out[i].Keep)
 	}
 	return out
 }
@@ -307,6 +307,11 @@ func (p *Profile) listTables() []cdc.TableSpec {
 		for _, u := range p.uses {
 			if u.table == table {
 				addOnce(&spec.Columns, u.column)
+			}
+		}
+		for _, column := range slices.Concat(p.keep.all, p.keep.of[table]) {
+			if !slices.Contains(spec.Columns, column) {
+				addOnce(&spec.Keep, column)
 			}
 		}
 		out = append(out, spec)

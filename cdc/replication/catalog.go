@@ -55,7 +55,8 @@ func (t *table) wanted() []column {
 	var cols []column
 	for _, c := range t.columns {
 		identifies := c.Key && t.identity != cdc.IdentityFull || c.primary && t.identity == cdc.IdentityFull
-		if !c.generated && (identifies || slices.Contains(t.spec.Columns, c.Name)) {
+		asked := slices.Contains(t.spec.Columns, c.Name) || slices.Contains(t.spec.Keep, c.Name)
+		if !c.generated && (identifies || asked) {
 			cols = append(cols, c)
 		}
 	}
