@@ -217,3 +217,29 @@ func TestReadingConditionsAndMarksAllocatesNothing(t *testing.T) {
 		}
 	}
 }
+
+// Promise: evaluating a held row allocates nothing where keys are integers.
+func TestEvaluatingAHeldRowAllocatesNothing(t *testing.T) {
+	p := parse(t, `
+extends: django
+submission: {where: {student_id -> pupils.here: true, student_id -> pupils.until: {not: past}}, tutor: student_id -> pupils.class -> classes.tutor}
+`)
+	s := newSchool(t, p)
+	s.put(table("pupils", "id", int8s, "here", boolean, "until", tstz, "class", int8s), row("3", "t", "infinity", "9"))
+	s.put(table("classes", "id", int8s, "tutor", int8s), row("9", "70"))
+	find := records{p: p, found: map[int][]*profile.LookupRecord{}}
+	for k, rows := range s.records {
+		find.found[k.lookup] = append(find.found[k.lookup], rows[k.key.String()])
+	}
+	f := bind(t, p, submissions(number)).Feeds[0]
+	r := row("1", "2", "3", "2026-11-22 21:05:11+00", "78.5")
+	held, _ := f.Hold(nil, r, nil)
+	e, room := p.Derived()[0].Evaluator(), make([]byte, 0, 256)
+	var was profile.SubmissionFields
+	require.Zero(t, testing.AllocsPerRun(100, func() {
+		f.Hold(room, r, held)
+		b, rows, _, _ := e.Rows(held, s.now, find)
+		was, _ = b.Submission.Read(rows[0], was)
+	}))
+	require.Equal(t, cdc.IntID(70), was.Tutor)
+}

@@ -154,13 +154,17 @@ func (r *LookupRecord) Compare(o *LookupRecord) int {
 // compareTimes orders times of one type, infinity and years before Christ among them.
 func compareTimes(a, b typed) int {
 	rank := func(v typed) (int, int64) {
-		switch at, ok := instant(v.Value, v.typ); {
-		case ok:
+		if at, ok := instant(v.Value, v.typ); ok {
 			return 0, at
-		case string(v.Data) == "infinity":
+		}
+		if string(v.Data) == "infinity" {
 			return 1, 0
 		}
-		return -1, 0
+		text, isBC := bytes.CutSuffix(v.Data, []byte(" BC"))
+		if at, _, ok := parseTime(text); isBC && ok {
+			return -1, at.AddDate(1-2*at.Year(), 0, 0).UnixMicro()
+		}
+		return -2, 0
 	}
 	edgeA, atA := rank(a)
 	edgeB, atB := rank(b)
