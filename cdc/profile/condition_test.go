@@ -231,6 +231,7 @@ submission: {where: {student_id -> pupils.here: true, student_id -> pupils.until
 	for k, rows := range s.records {
 		find.found[k.lookup] = append(find.found[k.lookup], rows[k.key.String()])
 	}
+	var finder profile.Finder = find
 	f := bind(t, p, submissions(number)).Feeds[0]
 	r := row("1", "2", "3", "2026-11-22 21:05:11+00", "78.5")
 	held, _ := f.Hold(nil, r, nil)
@@ -238,7 +239,7 @@ submission: {where: {student_id -> pupils.here: true, student_id -> pupils.until
 	var was profile.SubmissionFields
 	require.Zero(t, testing.AllocsPerRun(100, func() {
 		f.Hold(room, r, held)
-		b, rows, _, _ := e.Rows(held, s.now, find)
+		b, rows, _, _ := e.Rows(held, s.now, finder)
 		was, _ = b.Submission.Read(rows[0], was)
 	}))
 	require.Equal(t, cdc.IntID(70), was.Tutor)
