@@ -57,8 +57,8 @@ func TestAdminsInCanvas(t *testing.T) {
 
 func TestAnAssignmentInCanvasClosesWithItsCourse(t *testing.T) {
 	s := newSchool(t, open(t, "canvas"))
-	s.put(table("assignments", "id", int8s, "context_type", text, "context_id", int8s, "title", text, "workflow_state", text, "due_at", ts, "lock_at", ts),
-		row("100", "Course", "10", "Essay", "published", nil, "2026-11-22 21:05:11"))
+	s.put(table("assignments", "id", int8s, "context_type", text, "type", text, "context_id", int8s, "title", text, "workflow_state", text, "due_at", ts, "lock_at", ts),
+		row("100", "Course", "Assignment", "10", "Essay", "published", nil, "2026-11-22 21:05:11"))
 	courses := table("courses", "id", int8s, "name", text, "workflow_state", text)
 	for state, closed := range map[string]bool{"available": false, "completed": true, "deleted": true} {
 		s.put(courses, row("10", "Latin", state))
