@@ -97,3 +97,39 @@ func TestAGradeInCanvas(t *testing.T) {
 		require.Equal(t, []bool{c.wantGraded, c.wantAuto, c.wantHidden}, []bool{graded, auto, hidden}, "%v", c)
 	}
 }
+
+// Promise: no row that fulfils `where` is left out of the snapshot.
+func TestTheSnapshotLeavesOutWhatTheProfileDoesNotWant(t *testing.T) {
+	types := map[string]uint32{
+		"contextlevel": int8s, "status": int8s, "capability": text, "permission": int8s, "name": text, "latest": int2s, "userid": int8s,
+		"path_type": text, "workflow_state": text, "context_type": text, "type": text,
+	}
+	wheres := func(name string) map[string]string {
+		out := map[string]string{}
+		for _, spec := range open(t, name).Tables() {
+			if spec.Where != nil {
+				out[spec.Name] = spec.Where(func(column string) (uint32, bool) { typ, ok := types[column]; return typ, ok })
+			}
+		}
+		return out
+	}
+	moodle := wheres("moodle")
+	capability := func(name, test string) string {
+		return `(("capability"::text COLLATE "C" IN ('` + name + `')) AND ("permission" ` + test + `))`
+	}
+	require.Equal(t, `((("contextlevel" IN (50)))) OR ((("contextlevel" IN (10))))`, moodle["mdl_context"])
+	require.Contains(t, moodle["mdl_role_capabilities"], capability("mod/assign:grade", ">= 1"))
+	require.Contains(t, moodle["mdl_role_capabilities"], capability("moodle/course:view", "< 0"))
+	require.Equal(t, `((("name"::text COLLATE "C" IN ('siteadmins'))))`, moodle["mdl_config"])
+	require.Equal(t, `((("status" IN (0))))`, moodle["mdl_user_enrolments"], "times and paths cannot be asked")
+	require.NotContains(t, moodle, "mdl_role_assignments")
+	require.NotContains(t, moodle, "mdl_user")
+
+	canvas := wheres("canvas")
+	require.Equal(t, `((("context_type"::text COLLATE "C" IN ('Course')) AND ("type"::text COLLATE "C" IN ('Assignment'))))`, canvas["assignments"])
+	require.NotContains(t, canvas, "submissions")
+	delete(types, "type")
+	require.Equal(t, `((("context_type"::text COLLATE "C" IN ('Course'))))`, wheres("canvas")["assignments"], "what the table lacks cannot be asked")
+	types["type"] = boolean
+	require.NotContains(t, wheres("canvas")["assignments"], `"type"::`, "a test that does not fit is told by Bind")
+}

@@ -93,12 +93,17 @@ func (e *Evaluator) follow(i int) {
 // at finds the rows of one site.
 func (e *Evaluator) at(s *site) []*LookupRecord {
 	if len(s.start) == 1 && len(s.parts) == 0 {
-		if r := s.start[0]; r.site == own || len(e.found[r.site]) == 1 {
+		r := s.start[0]
+		switch {
+		case r.site == own || len(e.found[r.site]) == 1:
 			return e.under(s.lookup, e.one(r))
+		case len(e.found[r.site]) == 0:
+			return nil
 		}
 	}
+	var room [maxSteps][]cdc.ID
+	keys := room[:len(s.start)]
 	began := len(e.ids)
-	keys := make([][]cdc.ID, len(s.start))
 	for i, r := range s.start {
 		first := len(e.ids)
 		e.start(r, s.parts)
@@ -106,9 +111,9 @@ func (e *Evaluator) at(s *site) []*LookupRecord {
 		slices.SortFunc(all, cdc.ID.Compare)
 		keys[i] = slices.Compact(all)
 	}
-	var room [4]cdc.ID
+	var parts [maxSteps]cdc.ID
 	first := len(e.records)
-	e.combine(s.lookup, keys, room[:0])
+	e.combine(s.lookup, keys, parts[:0])
 	e.ids = e.ids[:began]
 	return e.records[first:len(e.records):len(e.records)]
 }

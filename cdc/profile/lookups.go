@@ -1,7 +1,6 @@
 package profile
 
 import (
-	"maps"
 	"slices"
 	"strings"
 )
@@ -103,7 +102,6 @@ func (r *reader) readLookup(name string) (lookupSpec, bool) {
 // restOfLookups reads the lookups that no path uses, for the mistakes in them: what
 // they name is not published.
 func (r *reader) restOfLookups() {
-	r.known = maps.Clone(r.known)
 	n := r.root.get("lookup")
 	switch {
 	case n == nil:

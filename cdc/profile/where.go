@@ -1,6 +1,9 @@
 package profile
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // whereOf is TableSpec.Where of a table: what any of the sections that read it wants of
 // a row, of which the row's own columns can be asked. nil: one of them wants all rows.
@@ -192,7 +195,13 @@ func textIn(e string, texts []string) string {
 	return e + `::text COLLATE "C" IN (` + strings.Join(quoted, ", ") + ")"
 }
 
-func numericLiteral(text string) string { return quoteText(text) + "::numeric" }
+// numericLiteral is bare where it is an integer: an index can then be of use.
+func numericLiteral(text string) string {
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil && strconv.FormatInt(n, 10) == text {
+		return text
+	}
+	return quoteText(text) + "::numeric"
+}
 
 // quoteText is a text in SQL, whatever standard_conforming_strings is.
 func quoteText(s string) string {
