@@ -106,3 +106,35 @@ grade: {from: grades, assignment: work_id, student: person_id, group: person_id 
 	require.True(t, ok)
 	require.Empty(t, got.Groups)
 }
+
+func TestTheSpacesThatFillUpACodeAreNoPartOfIt(t *testing.T) {
+	p := parse(t, "extends: django\nlookup: {town: {from: towns, key: code}}\nuser: {last: code -> town.name}\n")
+	s := newSchool(t, p)
+	s.put(table("towns", "id", int8s, "code", bpchar, "name", text), row("1", "ULM   ", "Ulm"))
+	s.put(table("accounts_user", "id", int8s, "email", text, "first_name", text, "role", text, "is_active", boolean, "code", text),
+		row("7", "", "Ann", "teacher", "t", "ULM"))
+	b, rows, _ := s.rows("user", "7")
+	got, ok := b.User.Read(rows[0], cdc.Person{ID: cdc.IntID(7)})
+	require.True(t, ok)
+	require.Equal(t, "Ulm", got.LastName)
+}
+
+func TestATableIsReadWholeWhereAnybodyWantsAllOfIt(t *testing.T) {
+	for yaml, whole := range map[string]bool{
+		"admin: {from: staff, user: id, where: {chief: true}}":                                                                    false,
+		"admin: [{from: staff, user: id, where: {chief: true}}, {from: staff, user: boss_id}]":                                    true,
+		"admin: [{from: staff, user: id, where: {chief: true}}, {from: staff, user: boss_id, where: {id -> accounts_user.x: 1}}]": true,
+		"admin: {from: staff, user: id, where: [{chief: true}, {id -> accounts_user.x: 1}]}":                                      true,
+		"admin: {from: staff, user: id, where: [{chief: true, id -> accounts_user.x: 1}]}":                                        false,
+		"admin: {from: staff, user: id, where: {chief: true}}\nuser: {email: id -> staff.mail}":                                   true,
+	} {
+		found := false
+		for _, spec := range parse(t, "extends: django\n"+yaml+"\n").Tables() {
+			if spec.Name == "staff" {
+				found = true
+				require.Equal(t, whole, spec.Where == nil, yaml)
+			}
+		}
+		require.True(t, found)
+	}
+}
