@@ -167,7 +167,7 @@ func TestARowIsHeldWithWhatTheLogDoesNotCarry(t *testing.T) {
 	works.Columns = append(works.Columns, cdc.Column{Name: "kind", Type: text})
 	b := bind(t, p, works)
 	require.Nil(t, b.Submission)
-	require.NotNil(t, b.Grade, "which reads its row as ever")
+	require.Nil(t, b.Grade, "it is read with the row that it stands in")
 	f := b.Feeds[0]
 	held, ok := f.Hold([]byte("x"), row("1", "2", "3", nil, nil, "essay"), nil)
 	require.True(t, ok)
@@ -189,6 +189,7 @@ func TestARowIsHeldWithWhatTheLogDoesNotCarry(t *testing.T) {
 	work, ok := section.Submission.Read(rows[0], profile.SubmissionFields{})
 	require.True(t, ok)
 	require.False(t, work.Gone)
+	require.Zero(t, section.Grade.Read(rows[0], 0))
 	section, rows, _, err = d.Rows(unknown, s.now, s)
 	require.NoError(t, err)
 	_, ok = section.Submission.Read(rows[0], profile.SubmissionFields{})
