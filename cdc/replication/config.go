@@ -120,10 +120,14 @@ func (c Config) validate() *SetupError {
 			Fix: "choose another publication name in the configuration",
 		}
 	case len(c.Tables) == 0:
-		return &SetupError{
-			Setting: "list of tables", Got: "empty", Want: "at least one table",
-			Fix: "use a profile that names the LMS's tables",
-		}
+		return noTables()
 	}
 	return nil
+}
+
+func noTables() *SetupError {
+	return &SetupError{
+		Setting: "list of tables", Got: "empty", Want: "at least one table",
+		Fix: "use a profile that names the LMS's tables",
+	}
 }

@@ -62,5 +62,5 @@
 //
 // Run is one goroutine: it owns the connection, and the sink runs in it. Watch is
 // another, with a small connection of its own. Both belong to the caller. Status may
-// be asked from anywhere. Check, InitSQL and Init need no Reader.
+// be asked from anywhere. Check, Look, InitSQL and Init need no Reader.
 package replication

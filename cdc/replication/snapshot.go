@@ -19,15 +19,8 @@ func (r *Reader) snapshot(ctx context.Context, name string, snap *cdc.Snapshot, 
 		return nil, err
 	}
 	defer c.close(ctx)
-	for _, sql := range []string{
-		"SET lock_timeout = " + millis(r.cfg.LockTimeout),
-		"SET row_security = off", // rather an error than rows left out
-		"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-		"SET TRANSACTION SNAPSHOT " + literal(name),
-	} {
-		if _, err := c.query(ctx, sql); err != nil {
-			return nil, fmt.Errorf("open the snapshot: %w", err)
-		}
+	if err := openSnapshot(ctx, c, r.cfg, "SET TRANSACTION SNAPSHOT "+literal(name)); err != nil {
+		return nil, err
 	}
 	s := &snapshotReader{conn: c, board: r.board}
 	if s.tables, err = readTables(ctx, c, r.cfg.Tables, ""); err != nil {
@@ -40,13 +33,37 @@ func (r *Reader) snapshot(ctx context.Context, name string, snap *cdc.Snapshot, 
 	if err := s.expect(ctx); err != nil {
 		return nil, err
 	}
-	now, err := c.value(ctx, "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
-	if err != nil {
-		return nil, fmt.Errorf("ask the server for the time: %w", err)
+	if snap.Time, err = readClock(ctx, c); err != nil {
+		return nil, err
 	}
-	snap.Source.Lineage, snap.Time = lineage.text, time.UnixMicro(row{[]byte(now)}.int(0)).UTC()
+	snap.Source.Lineage = lineage.text
 	snap.Rows = func(yield func(cdc.Row, error) bool) { s.yield(ctx, yield) }
 	return lineage.tables, r.give(ctx, s, snap, sink)
+}
+
+// openSnapshot begins the transaction in which the tables are read; more belongs to its
+// beginning.
+func openSnapshot(ctx context.Context, c *conn, cfg Config, more ...string) error {
+	begin := []string{
+		"SET lock_timeout = " + millis(cfg.LockTimeout),
+		"SET row_security = off", // rather an error than rows left out
+		"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+	}
+	for _, sql := range append(begin, more...) {
+		if _, err := c.query(ctx, sql); err != nil {
+			return fmt.Errorf("open the snapshot: %w", err)
+		}
+	}
+	return nil
+}
+
+// readClock is what the server's clock shows.
+func readClock(ctx context.Context, c *conn) (time.Time, error) {
+	now, err := c.value(ctx, "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
+	if err != nil {
+		return time.Time{}, fmt.Errorf("ask the server for the time: %w", err)
+	}
+	return time.UnixMicro(row{[]byte(now)}.int(0)).UTC(), nil
 }
 
 // give lets the sink take the snapshot.
@@ -112,7 +129,7 @@ func (s *snapshotReader) yield(ctx context.Context, yield func(cdc.Row, error) b
 		s.board.reading(t.String())
 		more := false
 		err := s.locking(ctx, func() (err error) {
-			if more, err = s.read(ctx, t, yield); more {
+			if more, err = s.read(ctx, t, yield); more && err == nil {
 				err = s.unchanged(ctx, t)
 			}
 			return err

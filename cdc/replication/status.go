@@ -295,6 +295,13 @@ func (b *board) lag(now time.Time, caughtUp bool) time.Duration {
 	return max(lag, 0)
 }
 
+// look is how far a snapshot is that belongs to no Reader.
+func (b *board) look() Progress {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.progress(time.Now())
+}
+
 // progress needs mu.
 func (b *board) progress(now time.Time) Progress {
 	p := Progress{Table: b.table, Rows: b.rows.Load(), Expected: b.expected.Load(), PerSecond: b.perSecond, Done: b.done}
