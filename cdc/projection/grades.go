@@ -238,16 +238,9 @@ func (f *fold) tellGrades(w *eventWriter) error {
 // now what others have seen.
 func (w *eventWriter) gradeOfRow(g gradeRow, posted bool) error {
 	f := w.fold
-	row, t, err := f.threadOf(g)
-	if err != nil || t.gone {
+	row, about, err := f.about(g)
+	if err != nil || about.gone {
 		return err
-	}
-	about := thread{assignment: g.Assignment, student: g.Student, hidden: g.Hidden, score: g.score, auto: g.Auto}
-	if f.p.profile.GradeNamesSubmission() {
-		about.assignment, about.student, about.group = t.assignment, t.student, t.group
-	}
-	if about.tutor = t.tutor; !t.group.IsZero() || row.IsZero() {
-		about.tutor = f.tutor(about.student)
 	}
 	scopes, err := f.scopesOf(nil, about, f.heading(about.assignment), atEnd)
 	if err != nil {
@@ -258,6 +251,23 @@ func (w *eventWriter) gradeOfRow(g gradeRow, posted bool) error {
 	}
 	w.graded(row, about, scopes)
 	return nil
+}
+
+// about is whose work a grade is of, as a thread of which it is the grade, and the row of
+// the submission; none if there is none.
+func (f *fold) about(g gradeRow) (row cdc.ID, about thread, err error) {
+	row, t, err := f.threadOf(g)
+	if err != nil {
+		return row, about, err
+	}
+	about = thread{assignment: g.Assignment, student: g.Student, gone: t.gone, hidden: g.Hidden, score: g.score, auto: g.Auto}
+	if f.p.profile.GradeNamesSubmission() {
+		about.assignment, about.student, about.group = t.assignment, t.student, t.group
+	}
+	if about.tutor = t.tutor; !t.group.IsZero() || row.IsZero() {
+		about.tutor = f.tutor(about.student)
+	}
+	return row, about, nil
 }
 
 // threadOf is the thread of a grade by the end of the transaction: the student's own, or
