@@ -36,7 +36,7 @@ func requireCommand(t *testing.T, words []string) {
 	require.NoError(t, err, line)
 	require.True(t, cmd.HasParent(), "%s names no command", line)
 	require.NoError(t, cmd.ParseFlags(rest), line)
-	require.Empty(t, cmd.Flags().Args(), line)
+	require.NoError(t, cmd.ValidateArgs(cmd.Flags().Args()), line)
 }
 
 // requireVariables fails unless serve would take this environment.

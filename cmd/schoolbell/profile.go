@@ -7,11 +7,10 @@ import (
 )
 
 func newProfileCmd() *cobra.Command {
-	var cmd *cobra.Command
-	cmd = &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "profile",
-		Short: "Work on the profile, which says what the LMS's rows mean",
-		Args: func(_ *cobra.Command, args []string) error {
+		Short: "Explain profiles: what an LMS's rows mean",
+		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
 			}
@@ -19,7 +18,7 @@ func newProfileCmd() *cobra.Command {
 			for _, c := range cmd.Commands() {
 				names = append(names, c.Name())
 			}
-			return usageError{fmt.Errorf("unknown command profile %s%s", args[0], suggest(args[0], names))}
+			return usageError{fmt.Errorf("unknown command %s %s%s", cmd.CommandPath(), args[0], suggest(args[0], names))}
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
