@@ -76,3 +76,45 @@ grade: {graded: [{mark: {min: 0}, state: released}, {excused: true}], again: [ma
 	require.NoError(t, err)
 	require.Empty(t, got)
 }
+
+func TestExplainFollowsPathsAndTheClock(t *testing.T) {
+	p := parse(t, `
+extends: django
+lookup:
+  visible: {from: modules, key: instance, where: {kind: assign}}
+  parents: {from: groups, key: member, many: true}
+assignment: {course: author_id, published: {id -> visible.shown: 1}, closed: {due_date: past}}
+member: {from: seats, user: user_id, course: group_id -> parents.course, where: {ends: {not: past}}, student: {kind: [a, b]}}
+`)
+	s := newSchool(t, p)
+	s.put(table("modules", "id", int8s, "instance", int8s, "kind", text, "shown", int4s), row("1", "30", "forum", "1"), row("2", "30", "assign", "0"))
+	s.put(table("groups", "id", int8s, "member", int8s, "course", int8s), row("1", "5", "70"), row("2", "5", "71"))
+
+	work := table("assignments_assignment", "id", int8s, "title", text, "description", text, "author_id", int8s, "status", text, "due_date", 1184)
+	got, err := p.Explain(work, row("30", "Essay", "", "2", "open", "2020-01-01 00:00:00+00"), s.now, s)
+	require.NoError(t, err)
+	require.Len(t, got, 1)
+	require.Equal(t, []profile.ConditionReading{
+		{"published", false, [][]profile.TestReading{{{"id -> visible.shown", "0", "1", false}}}},
+		{"closed", true, [][]profile.TestReading{{{"due_date", "2020-01-01 00:00:00+00", "past", true}}}},
+	}, got[0].Conditions)
+
+	// A row that makes two memberships, and one that makes none: it is read all the same.
+	seats := table("seats", "id", int8s, "user_id", int8s, "group_id", int8s, "kind", text, "ends", 1184)
+	got, err = p.Explain(seats, row("1", "7", "5", "b", nil), s.now, s)
+	require.NoError(t, err)
+	require.Len(t, got, 2)
+	for i, course := range []string{"70", "71"} {
+		require.Equal(t, "member", got[i].Section)
+		require.Equal(t, []profile.KeyReading{{"user", "user_id", "7"}, {"course", "group_id -> parents.course", course}}, got[i].Keys)
+		require.Equal(t, []profile.ConditionReading{
+			{"where", true, [][]profile.TestReading{{{"ends", "NULL", "not past", true}}}},
+			{"student", true, [][]profile.TestReading{{{"kind", "b", "one of a, b", true}}}},
+		}, got[i].Conditions)
+	}
+	got, err = p.Explain(seats, row("1", "7", "6", "c", "2020-01-01 00:00:00+00"), s.now, s)
+	require.NoError(t, err)
+	require.Len(t, got, 1)
+	require.Equal(t, profile.KeyReading{"course", "group_id -> parents.course", "NULL"}, got[0].Keys[1])
+	require.False(t, got[0].Conditions[0].Holds)
+}
