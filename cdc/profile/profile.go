@@ -247,6 +247,9 @@ func (p *Profile) GradeNamesSubmission() bool {
 // Lookups is how many lookups paths go through: LookupRow.Index is below it.
 func (p *Profile) Lookups() int { return len(p.lookups) }
 
+// LookupName is what the file calls a lookup: "lookup.activity".
+func (p *Profile) LookupName(i int) string { return p.lookups[i].name }
+
 // LookupMany says whether of a lookup all rows under a key are found; otherwise the
 // first by LookupRecord.Compare and then by the row's id.
 func (p *Profile) LookupMany(i int) bool { return p.lookups[i].many }

@@ -30,7 +30,9 @@
 //
 // Reset, Apply, Advance, Sync, Claim and Moved are called by one goroutine, the one that
 // reads the log. Any may publish, which waits for its turn (turn.go), or ask: Person,
-// Counts, ByEmail, WasAdmin and Stats wait for nobody. The package starts no goroutines.
+// Counts, ByEmail, WasAdmin and Stats wait for nobody. Census and Explain, for people who
+// want to know what is in the shadow and why, wait for their turn and keep it. The package
+// starts no goroutines.
 //
 // # The shadow's rows
 //

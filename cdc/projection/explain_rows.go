@@ -92,7 +92,7 @@ func (e *explainer) lookupRow(index int) {
 			facts = append(facts, Fact{"student", e.named(keys[0])}, Fact{"tutor", e.named(record.ID(column))})
 		}
 	}
-	e.believe("lookup", known, facts...)
+	e.believe(e.p.profile.LookupName(index), known, facts...)
 }
 
 func (e *explainer) user() {

@@ -129,6 +129,7 @@ func TestExplainSaysOfALookupWhoseTutorItNames(t *testing.T) {
 	require.Zero(t, code, out)
 	require.Contains(t, out, s.ask(`SELECT format(E'section lookup.profile reads\n  key              user_id = %s\n  column           tutor_id = %s\n', user_id, tutor_id)
 		FROM accounts_studentprofile WHERE id = $1::bigint`, row))
+	require.Contains(t, out, "\nserve would believe, by section lookup.profile\n")
 	require.Contains(t, out, s.ask(`SELECT format(E'\n  tutor            %s %s %s (tutor)\n', id, first_name, last_name) FROM accounts_user WHERE id = $1`, s.school.Tutors[0].ID))
 }
 
