@@ -13,6 +13,11 @@ import (
 // its normal end: then it returns nil. A rate of 0 is as fast as the server goes.
 // What is done is said to log at the level Debug.
 func (s *School) Live(ctx context.Context, conn *pgx.Conn, rate float64, log *slog.Logger) error {
+	return Live(ctx, rate, log, func(ctx context.Context) (Operation, error) { return s.Step(ctx, conn) })
+}
+
+// Live takes steps of any school as School.Live does of this one.
+func Live(ctx context.Context, rate float64, log *slog.Logger, step func(context.Context) (Operation, error)) error {
 	next := time.Now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -23,7 +28,7 @@ func (s *School) Live(ctx context.Context, conn *pgx.Conn, rate float64, log *sl
 		case <-timer.C:
 		}
 		began := time.Now()
-		op, err := s.Step(ctx, conn)
+		op, err := step(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -46,7 +51,7 @@ func (s *School) Live(ctx context.Context, conn *pgx.Conn, rate float64, log *sl
 // Operation is one thing somebody did.
 type Operation struct {
 	Kind string
-	User int64 // who, accounts_user.id
+	User int64 // who: the key of an account
 	Rows int   // how many rows it wrote
 }
 

@@ -70,7 +70,7 @@ func (s *School) begin(ctx context.Context, conn *pgx.Conn, a *assignment, th *t
 	r := submissionRow{
 		Assignment: a.id,
 		Student:    s.Students[th.student].ID,
-		Content:    s.essay(),
+		Content:    s.rand.Essay(),
 		Status:     "draft",
 		Updated:    now(),
 	}
@@ -91,7 +91,7 @@ func (s *School) begin(ctx context.Context, conn *pgx.Conn, a *assignment, th *t
 
 func (s *School) handIn(ctx context.Context, conn *pgx.Conn, th *thread) (Operation, error) {
 	at := now()
-	th.row.Status, th.row.Submitted, th.row.Content = "submitted", &at, s.essay()
+	th.row.Status, th.row.Submitted, th.row.Content = "submitted", &at, s.rand.Essay()
 	return s.save(ctx, conn, HandIn, th.row.Student, th)
 }
 
@@ -128,7 +128,7 @@ func (s *School) gradeAll(ctx context.Context, conn *pgx.Conn, a *assignment) (O
 // logIn notes the log-in on the account, starts a session and ends the oldest.
 func (s *School) logIn(ctx context.Context, conn *pgx.Conn) (Operation, error) {
 	op := Operation{Kind: LogIn, User: s.anybody(), Rows: 3}
-	at, key, data := now(), s.hex(32), s.hex(200)
+	at, key, data := now(), s.rand.Hex(32), s.rand.Hex(200)
 	old := s.sessions[0]
 	s.sessions = append(s.sessions[:0], s.sessions[1:]...)
 	s.sessions = append(s.sessions, key)
@@ -149,7 +149,7 @@ func (s *School) browse(ctx context.Context, conn *pgx.Conn) (Operation, error) 
 	statements.Queue("INSERT INTO analytics_pageview (path, user_id, took_ms, at) SELECT '/assignments/' || n || '/', $1, n * 7, $2 "+
 		"FROM generate_series(1, $3::int) n", op.User, at, views)
 	statements.Queue("UPDATE django_session SET session_data = $2, expire_date = $3 WHERE session_key = $1",
-		key, s.hex(200), at.Add(14*24*time.Hour))
+		key, s.rand.Hex(200), at.Add(14*24*time.Hour))
 	return op, conn.SendBatch(ctx, &statements).Close()
 }
 

@@ -1,5 +1,6 @@
 // Package school is a fixture: the LMS of a school that the `django` profile
-// describes, and a school that works in it.
+// describes, and a school that works in it. Its packages moodle and canvas are schools
+// with other LMSs, of the same kinds of people (Random) and in the same shape.
 //
 // In go an empty database and a seed; out come a term of work as rows, and then, at
 // a rate, the statements that such a platform sends while it is used: assignments
@@ -22,7 +23,6 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
-	"math/rand/v2"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -46,6 +46,14 @@ type Size struct {
 	Assignments                        int // of the term so far
 }
 
+// Check says what is wrong with the size.
+func (s Size) Check() error {
+	if s.Teachers < 1 || s.Students < 1 {
+		return fmt.Errorf("a school of %d teachers and %d students, want at least one of each", s.Teachers, s.Students)
+	}
+	return nil
+}
+
 // Person is somebody with an account.
 type Person struct {
 	ID        int64
@@ -53,14 +61,20 @@ type Person struct {
 	FirstName string
 	LastName  string
 	Role      string
-	Token     string // authtoken_token.key; students have none
+	Token     string // of the LMS's own, authtoken_token.key; students have none, nor has anybody where the LMS has no such table
 }
+
+// People are those of a school.
+type People struct{ Teachers, Tutors, Admins, Students []Person }
+
+// Everybody answers the people, so that schools of several LMSs can be asked alike.
+func (p People) Everybody() People { return p }
 
 // School is a populated school. It may be used by one goroutine at a time.
 type School struct {
-	Teachers, Tutors, Admins, Students []Person
+	People
 
-	rand     *rand.Rand
+	rand     Random
 	classes  [][]int       // students (their index) by school class
 	open     []*assignment // what the school works on, oldest first
 	target   int           // how many are open in a steady state

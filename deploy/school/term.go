@@ -3,7 +3,6 @@ package school
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -35,10 +34,10 @@ const weeks = 12
 // Populate fills the tables that Create made with a term of work: assignments in
 // all states, drafts, work handed in, grades. All of it is one transaction.
 func Populate(ctx context.Context, conn *pgx.Conn, size Size, seed uint64) (*School, error) {
-	if size.Teachers < 1 || size.Students < 1 {
-		return nil, fmt.Errorf("a school of %d teachers and %d students, want at least one of each", size.Teachers, size.Students)
+	if err := size.Check(); err != nil {
+		return nil, err
 	}
-	s := &School{rand: rand.New(rand.NewPCG(seed, 0x5c4001)), target: max(size.Assignments/4, size.Teachers)}
+	s := &School{rand: NewRandom(seed), target: max(size.Assignments/4, size.Teachers)}
 	s.enrol(size)
 	t := &term{school: s, now: now()}
 	for i := range size.Assignments {
@@ -106,7 +105,7 @@ func (t *term) work(a *assignment, th *thread, over bool) {
 		ID:         int64(len(t.submissions) + 1),
 		Assignment: a.id,
 		Student:    s.Students[th.student].ID,
-		Content:    s.essay(),
+		Content:    s.rand.Essay(),
 		Status:     "draft",
 		Updated:    at,
 	}
@@ -128,7 +127,7 @@ func (t *term) write(ctx context.Context, tx pgx.Tx) error {
 		for i, p := range group {
 			var password *string // some came by single sign-on and have none
 			if i%7 != 6 {
-				hash := "pbkdf2_sha256$1000000$" + s.hex(22) + "$" + s.hex(44)
+				hash := "pbkdf2_sha256$1000000$" + s.rand.Hex(22) + "$" + s.rand.Hex(44)
 				password = &hash
 			}
 			admin := p.Role == "admin"
@@ -144,9 +143,9 @@ func (t *term) write(ctx context.Context, tx pgx.Tx) error {
 		}
 	}
 	for range len(s.Students)/10 + 1 {
-		key := s.hex(32)
+		key := s.rand.Hex(32)
 		s.sessions = append(s.sessions, key)
-		sessions = append(sessions, []any{key, s.hex(200), t.now.AddDate(0, 0, 14)})
+		sessions = append(sessions, []any{key, s.rand.Hex(200), t.now.AddDate(0, 0, 14)})
 	}
 	for _, table := range []struct {
 		name    string
@@ -161,15 +160,16 @@ func (t *term) write(ctx context.Context, tx pgx.Tx) error {
 		{"authtoken_token", "key created user_id", tokens},
 		{"django_session", "session_key session_data expire_date", sessions},
 	} {
-		if err := load(ctx, tx, table.name, strings.Fields(table.columns), table.rows); err != nil {
+		if err := Load(ctx, tx, table.name, strings.Fields(table.columns), table.rows); err != nil {
 			return fmt.Errorf("%s: %w", table.name, err)
 		}
 	}
 	return nil
 }
 
-// load copies rows into a table and moves the sequence of its ids behind them.
-func load(ctx context.Context, tx pgx.Tx, table string, columns []string, rows [][]any) error {
+// Load copies rows into a table; where their first column is an id, counted from 1, it moves
+// the sequence of the ids behind them.
+func Load(ctx context.Context, tx pgx.Tx, table string, columns []string, rows [][]any) error {
 	if _, err := tx.CopyFrom(ctx, pgx.Identifier{table}, columns, pgx.CopyFromRows(rows)); err != nil {
 		return err
 	}
@@ -183,15 +183,15 @@ func load(ctx context.Context, tx pgx.Tx, table string, columns []string, rows [
 // newAssignment makes an assignment of some teacher for some class.
 func (s *School) newAssignment(created time.Time) *assignment {
 	a := &assignment{row: assignmentRow{
-		Title:       s.line(titles),
-		Description: s.prose(10 + s.rand.IntN(60)),
+		Title:       s.rand.Title(),
+		Description: s.rand.Prose(10 + s.rand.IntN(60)),
 		Author:      s.Teachers[s.rand.IntN(len(s.Teachers))].ID,
 		Status:      "published",
 		Created:     created,
 		Updated:     created,
 	}}
 	if s.rand.IntN(20) == 0 {
-		a.row.Description = s.prose(4000) // PostgreSQL stores it out of line
+		a.row.Description = s.rand.Prose(4000) // PostgreSQL stores it out of line
 	}
 	if s.rand.IntN(10) > 0 { // one in ten has no date
 		due := created.AddDate(0, 0, 7+s.rand.IntN(14))
@@ -203,21 +203,13 @@ func (s *School) newAssignment(created time.Time) *assignment {
 	return a
 }
 
-// essay is what a student writes.
-func (s *School) essay() string {
-	if s.rand.IntN(20) == 0 {
-		return s.prose(3000)
-	}
-	return s.prose(20 + s.rand.IntN(100))
-}
-
 // mark grades a submission. Nought is a grade.
 func (s *School) mark(r *submissionRow) {
 	grade := 0
 	if s.rand.IntN(20) > 0 {
 		grade = 35 + s.rand.IntN(66)
 	}
-	r.Grade, r.Status, r.Feedback = &grade, "graded", s.prose(5+s.rand.IntN(15))
+	r.Grade, r.Status, r.Feedback = &grade, "graded", s.rand.Prose(5+s.rand.IntN(15))
 	if s.rand.IntN(8) == 0 {
 		r.Status = "returned"
 	}
