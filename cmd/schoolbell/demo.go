@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -27,6 +29,7 @@ import (
 var demoSize = school.Size{Teachers: 20, Tutors: 5, Admins: 2, Students: 500, Assignments: 60}
 
 type demoOptions struct {
+	lms      string
 	rate     float64
 	seed     uint64
 	duration time.Duration
@@ -48,6 +51,9 @@ are fetched once into the user's cache.`,
 			if err != nil {
 				return err
 			}
+			if !slices.Contains(demoLMSs(), o.lms) {
+				return usageError{fmt.Errorf("--lms is %q, want one of %s%s", o.lms, strings.Join(demoLMSs(), ", "), nearest(o.lms, demoLMSs()))}
+			}
 			if o.rate <= 0 {
 				return usageError{fmt.Errorf("--rate is %v, want more than 0 operations a second", o.rate)}
 			}
@@ -65,6 +71,7 @@ are fetched once into the user's cache.`,
 	}
 	addConfigFlags(cmd.Flags(), "listen", "admin_listen", "heartbeat", "metrics_interval", "log_level", "log_format")
 	cmd.Flags().Lookup("log-level").DefValue = "warn"
+	cmd.Flags().StringVar(&o.lms, "lms", "django", "Whose tables the school has, by the `name` of a built-in profile: "+strings.Join(demoLMSs(), ", "))
 	cmd.Flags().Float64Var(&o.rate, "rate", 3, "What happens in the school, in `operations` a second")
 	cmd.Flags().Uint64Var(&o.seed, "seed", 1, "The same `number` gives the same school and the same term")
 	cmd.Flags().DurationVar(&o.duration, "duration", 0, "End after this time (default: with Ctrl-C)")
@@ -90,6 +97,7 @@ func demo(ctx context.Context, cfg Config, o demoOptions, out io.Writer, listenG
 	}()
 	cfg.Database = Secret(server.URL("postgres"))
 	cfg.Data = filepath.Join(dir, "data")
+	cfg.Profile = o.lms
 	if !listenGiven {
 		cfg.Listen = freeAddress(cfg.Listen)
 		cfg.AdminListen = freeAddress(cfg.AdminListen)
@@ -101,6 +109,10 @@ func demo(ctx context.Context, cfg Config, o demoOptions, out io.Writer, listenG
 		return ended(ctx, err)
 	}
 	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
+	visitors, err := invite(lms.Everybody(), filepath.Join(dir, "jwt-secret"), &cfg)
+	if err != nil {
+		return err
+	}
 
 	g, err := openGateway(ctx, cfg, false, log)
 	if err != nil {
@@ -115,7 +127,7 @@ func demo(ctx context.Context, cfg Config, o demoOptions, out io.Writer, listenG
 			return nil
 		}
 		step.say("the school is alive; Ctrl-C ends it and leaves nothing behind")
-		printVisits(out, lms, g)
+		printVisits(out, visitors, g)
 		return lms.Live(ctx, conn, o.rate, log)
 	})
 	return errors.Join(group.Wait(), g.close())
@@ -130,19 +142,16 @@ func ended(ctx context.Context, err error) error {
 }
 
 // openSchool makes the tables, a term of work, and the publication.
-func openSchool(ctx context.Context, cfg Config, o demoOptions, step stepWriter) (*school.School, *pgx.Conn, error) {
+func openSchool(ctx context.Context, cfg Config, o demoOptions, step stepWriter) (livingSchool, *pgx.Conn, error) {
 	conn, err := pgx.Connect(ctx, cfg.Database.Reveal())
 	if err != nil {
 		return nil, nil, err
 	}
-	fail := func(err error) (*school.School, *pgx.Conn, error) {
+	fail := func(err error) (livingSchool, *pgx.Conn, error) {
 		return nil, nil, errors.Join(err, conn.Close(context.WithoutCancel(ctx)))
 	}
 	step.say("making the LMS's tables, and a term of work of %d teachers and %d students", demoSize.Teachers, demoSize.Students)
-	if err := school.Create(ctx, conn); err != nil {
-		return fail(err)
-	}
-	lms, err := school.Populate(ctx, conn, demoSize, o.seed)
+	lms, err := newSchool(ctx, conn, o.lms, demoSize, o.seed)
 	if err != nil {
 		return fail(err)
 	}
@@ -159,13 +168,13 @@ func openSchool(ctx context.Context, cfg Config, o demoOptions, step stepWriter)
 }
 
 // printVisits says how to look: a page for each role, a terminal, the metrics.
-func printVisits(out io.Writer, lms *school.School, g *gateway) {
+func printVisits(out io.Writer, visitors []school.Person, g *gateway) {
 	address := g.public.Addr().String()
 	fmt.Fprintln(out)
-	for _, p := range []school.Person{lms.Admins[0], lms.Teachers[0], lms.Tutors[0]} {
+	for _, p := range visitors {
 		fmt.Fprintf(out, "  %-8s http://%s/#token=%s\n", p.Role, address, p.Token)
 	}
-	fmt.Fprintf(out, "  terminal %s tail --url http://%s --token %s\n", commandName(), address, lms.Admins[0].Token)
+	fmt.Fprintf(out, "  terminal %s tail --url http://%s --token %s\n", commandName(), address, visitors[0].Token)
 	fmt.Fprintf(out, "  metrics  http://%s/metrics\n", g.admin.Addr())
 	fmt.Fprintf(out, "  database psql '%s'\n\n", g.cfg.Database.Reveal())
 }

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"os"
@@ -49,6 +50,38 @@ func TestTheDemoShowsAnEventWithinAMinuteAndLeavesNothingBehind(t *testing.T) {
 	require.NoError(t, d.cmd.Process.Signal(os.Interrupt))
 	require.Zero(t, d.wait(20*time.Second), d.text())
 	d.leftNothing()
+}
+
+// Where the LMS has no tokens that we read, those that are printed are the demo's own.
+func TestTheDemoShowsAnEventWhateverTheLMS(t *testing.T) {
+	t.Parallel()
+	for _, lms := range demoLMSs()[1:] {
+		t.Run(lms, func(t *testing.T) {
+			d := startDemo(t, false, "--lms", lms, "--rate", "20")
+			ctx, cancel := context.WithCancel(t.Context())
+			var running sync.WaitGroup
+			t.Cleanup(func() { cancel(); running.Wait() })
+			for _, role := range []string{"admin", "teacher", "tutor"} {
+				address := d.address(role + ` +(http://\S+)/#token=(\S+)`)
+				client := newDashboard(address[0], 0, address[1])
+				running.Go(func() { client.run(ctx) })
+				client.await(t, "welcome", func() bool { return client.welcomes > 0 })
+				if role == "admin" {
+					client.await(t, "first event", func() bool { return len(client.events) > 0 })
+				}
+			}
+			require.NoError(t, d.cmd.Process.Signal(os.Interrupt))
+			require.Zero(t, d.wait(20*time.Second), d.text())
+			d.leftNothing()
+		})
+	}
+}
+
+func TestTheDemoSaysWhichLMSsThereAre(t *testing.T) {
+	t.Parallel()
+	d := startDemo(t, false, "--lms", "moodel")
+	require.Equal(t, 2, d.wait(time.Minute))
+	require.Contains(t, d.text(), `--lms is "moodel", want one of django, moodle; the nearest is moodle`)
 }
 
 func TestTheDemoEndsByItselfAfterItsDuration(t *testing.T) {
