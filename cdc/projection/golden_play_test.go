@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -168,12 +169,20 @@ func (p *goldenPlay) line(e *cdc.Event) string {
 	case cdc.Submission:
 		text = fmt.Sprintf("submission of %q by %s", m.AssignmentTitle, m.whose())
 	case cdc.Grade:
-		text = fmt.Sprintf("grade %s of %q for %s", m.Grade, m.AssignmentTitle, m.whose())
+		text = fmt.Sprintf("grade %s of %q for %s", m.grade(), m.AssignmentTitle, m.whose())
 		if m.Automatic {
 			text = "automatic " + text
 		}
 	}
 	return text + " to " + p.audience(e.Audience)
+}
+
+// grade is the grade; a number is that number, however many noughts the LMS writes behind it.
+func (m *goldenMessage) grade() string {
+	if n, err := strconv.ParseFloat(string(m.Grade), 64); err == nil {
+		return strconv.FormatFloat(n, 'f', -1, 64)
+	}
+	return string(m.Grade)
 }
 
 func (m *goldenMessage) whose() string {
