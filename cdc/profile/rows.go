@@ -147,8 +147,13 @@ func (s *SubmissionRow) Read(row []cdc.Value, was SubmissionFields) (SubmissionF
 		Submitted:  s.submitted.read(row, was.Submitted),
 		Gone:       s.hasGone && s.gone.eval(row).or(was.Gone),
 	}
-	if now.Group == cdc.IntID(0) { // as a column says it that cannot be NULL
+	// As columns say it that cannot be NULL: of a student there is no team, and of a team no
+	// student.
+	if now.Group == cdc.IntID(0) {
 		now.Group = cdc.ID{}
+	}
+	if len(s.group) > 0 && now.Student == cdc.IntID(0) {
+		now.Student = cdc.ID{}
 	}
 	return now, true
 }
