@@ -176,7 +176,7 @@ const (
 	moodleReveal   = `UPDATE mdl_assign SET revealidentities = 1 - revealidentities WHERE id = $1 AND blindmarking = 1`
 	moodleMode     = `UPDATE mdl_course_modules SET groupmode = $2::int % 3 WHERE module = 1 AND instance = $1`
 	moodleForce    = `UPDATE mdl_course SET groupmodeforce = $2::int % 2, groupmode = $2::int / 2 % 3 WHERE id = (SELECT course FROM mdl_assign WHERE id = $1)`
-	moodleMute     = `UPDATE mdl_course SET visible = 1 - visible WHERE id = (SELECT course FROM mdl_assign WHERE id = $1) AND $2::int % 3 = 0`
+	moodleUnlist   = `UPDATE mdl_course SET visible = 1 - visible WHERE id = (SELECT course FROM mdl_assign WHERE id = $1)`
 	moodleMarkAll  = `UPDATE mdl_assign_grades SET grade = $2::int + 30 WHERE assignment = $1 AND userid % 3 = $2::int % 3`
 	moodleTeamMark = `INSERT INTO mdl_assign_grades (assignment, userid, grader, grade, attemptnumber) SELECT s.assignment, gm.userid, 3, $2::int, s.attemptnumber FROM mdl_assign_submission s JOIN mdl_groups_members gm ON gm.groupid = s.groupid JOIN mdl_user u ON u.id = gm.userid AND u.username LIKE 'student%' WHERE s.assignment = $1 AND s.latest = 1 AND s.userid = 0 AND s.groupid % 2 = $2::int % 2 ON CONFLICT (assignment, userid, attemptnumber) DO UPDATE SET grade = excluded.grade`
 	moodleOpen     = `INSERT INTO mdl_assign_submission (assignment, userid, status, latest) SELECT a.id, ue.userid, CASE ue.userid % 3 WHEN 0 THEN 'submitted' ELSE 'new' END, 1 FROM mdl_assign a JOIN mdl_enrol e ON e.courseid = a.course JOIN mdl_user_enrolments ue ON ue.enrolid = e.id JOIN mdl_user u ON u.id = ue.userid AND u.username LIKE 'student%' WHERE a.id = $1 AND a.teamsubmission = 0 AND ue.userid % 4 = $2::int % 4 AND NOT EXISTS (SELECT FROM mdl_assign_submission s WHERE s.assignment = a.id AND s.userid = ue.userid)`
@@ -228,7 +228,7 @@ func (m *moodleActs) draw() operation {
 		one(moodleAssignment, moodleForbid), one(moodleAssignment, moodleForbid), one(`SELECT id FROM mdl_role_capabilities WHERE contextid <> 1`, `DELETE FROM mdl_role_capabilities WHERE id = $1`),
 		one(`SELECT id FROM mdl_role_capabilities WHERE contextid <> 1`, `DELETE FROM mdl_role_capabilities WHERE id % 2 = $2::int % 2 AND contextid <> 1 AND $1::bigint > 0`),
 		one(moodleCourse, `INSERT INTO mdl_role_capabilities (contextid, roleid, capability, permission) SELECT x.id, (array[1, 3, 4])[1 + $2::int % 3], (array['mod/assign:grade', 'moodle/site:accessallgroups', 'moodle/course:view'])[1 + $2::int / 3 % 3], CASE WHEN $2::int % 2 = 0 THEN 1 ELSE -1 END FROM mdl_context x WHERE x.contextlevel = 40 AND x.instanceid = 1 + $1::bigint % 2 ON CONFLICT (roleid, contextid, capability) DO UPDATE SET permission = excluded.permission`),
-		one(moodleAssignment, moodleTransfer), one(moodleAssignment, moodleMute),
+		one(moodleAssignment, moodleTransfer), one(moodleAssignment, moodleUnlist),
 		one(`SELECT id FROM mdl_groups`, `UPDATE mdl_groups SET name = name || $2::int % 10 WHERE id = $1`),
 		one(`SELECT id FROM mdl_groups_members`, `DELETE FROM mdl_groups_members WHERE id = $1`),
 		// Everybody back at once, as a new term does.
@@ -242,7 +242,7 @@ func (m *moodleActs) draw() operation {
 		together(moodleSubmission, moodleDropOut, moodleGrade, moodleState), together(moodleSubmission, moodleStaffUp, moodleSubmit),
 		together(moodleAssignment, moodleHide, moodleCutOff), together(moodleAssignment, moodleMode, moodleMarkAll), together(moodleAssignment, moodleForce, moodleMarkAll),
 		together(moodleAssignment, moodleForbid, moodleMarkAll), together(moodleAssignment, moodleTransfer, moodleHide), together(moodleAssignment, moodleTransfer, moodleMarkAll),
-		together(moodleAssignment, moodleMute, moodleHide), together(moodleAssignment, moodleWithIt, moodleHide), together(moodleAssignment, moodleWithIt, moodleMarkAll),
+		together(moodleAssignment, moodleUnlist, moodleHide), together(moodleAssignment, moodleWithIt, moodleHide), together(moodleAssignment, moodleWithIt, moodleMarkAll),
 		together(moodleAssignment, moodleReveal, moodleMarkAll), together(moodleAssignment, moodleMode, moodleTeamMark, moodleTeams),
 	}
 	return choices[m.rand.IntN(len(choices))]()

@@ -63,18 +63,18 @@ WITH assignment AS (
 ), told AS (
     SELECT a.*, oracle.concerned(a.course, true, NULL) || array(SELECT m.person FROM oracle.member m
         WHERE m.course = a.course AND m.student AND oracle.student(m.person)) AS people
-    FROM assignment a WHERE (created OR closed) AND NOT EXISTS (SELECT FROM now.mdl_course c WHERE c.id = a.course AND c.visible = 0)
+    FROM assignment a WHERE created OR closed
 ), handed_in AS (
     SELECT t.*, w.name, w.anonymous, oracle.concerned(w.course, w.whole,
         CASE WHEN t.groupid <> 0 THEN array[t.groupid] ELSE oracle.groups(w.course, t.userid) END) AS people
     FROM now.thread t JOIN now.work w ON w.id = t.assignment LEFT JOIN was.thread o ON o.id = t.id
-    WHERE t.submitted AND o.submitted IS NOT TRUE AND NOT w.muted
+    WHERE t.submitted AND o.submitted IS NOT TRUE
 ), graded AS (
     SELECT g.*, w.name, w.anonymous, o.id IS NULL OR g.grade <> o.grade AS given,
         CASE WHEN NOT g.hidden AND oracle.student(g.userid) THEN array[g.userid] END AS own,
         oracle.concerned(w.course, w.whole, oracle.groups(w.course, g.userid)) AS people
     FROM now.grading g JOIN now.work w ON w.id = g.assignment LEFT JOIN was.grading o ON o.id = g.id
-    WHERE (o.id IS NULL OR g.grade <> o.grade OR o.hidden AND NOT g.hidden) AND NOT w.muted
+    WHERE o.id IS NULL OR g.grade <> o.grade OR o.hidden AND NOT g.hidden
 )
 SELECT 0, jsonb_build_object('type', 'assignment', 'assignment_id', id, 'title', title, 'description', left(intro, 200),
     'due_date', CASE WHEN duedate > 0 THEN to_timestamp(duedate) END), people

@@ -40,8 +40,7 @@ CREATE VIEW @.work AS SELECT a.id, a.course, a.name, a.intro, a.duedate, a.teams
     a.blindmarking = 1 AND a.revealidentities = 0 AS anonymous,
     coalesce(CASE c.groupmodeforce WHEN 1 THEN c.groupmode ELSE cm.groupmode END, 0) <> 1 AS whole,
     coalesce(cm.visible = 1 AND cm.deletioninprogress = 0, false) AS published,
-    coalesce(cm.visible = 1 AND cm.deletioninprogress = 0, false) AND (a.cutoffdate = 0 OR a.cutoffdate > extract(epoch FROM now())) AS open,
-    coalesce(c.visible = 0, false) AS muted
+    coalesce(cm.visible = 1 AND cm.deletioninprogress = 0, false) AND (a.cutoffdate = 0 OR a.cutoffdate > extract(epoch FROM now())) AS open
 FROM @.mdl_assign a LEFT JOIN @.mdl_course c ON c.id = a.course
     LEFT JOIN (@.mdl_course_modules cm JOIN @.mdl_modules m ON m.id = cm.module AND m.name = 'assign') ON cm.instance = a.id;
 
