@@ -68,7 +68,7 @@ func TestAGroupMayBeNone(t *testing.T) {
 	read := func(grp any) profile.SubmissionFields {
 		work, ok := bind(t, p, works).Submission.Read(row("1", "2", "0", nil, nil, grp, "Red"), profile.SubmissionFields{Group: cdc.IntID(9)})
 		require.True(t, ok)
-		require.Equal(t, cdc.IntID(0), work.Student, "of a group alone 0 is none")
+		require.Zero(t, work.Student, "where there are teams, 0 is nobody")
 		require.Equal(t, "Red", work.GroupName)
 		return work
 	}
