@@ -24,6 +24,7 @@ type dryRun struct {
 	profile  *profile.Profile
 	progress io.Writer     // of what takes longer than patience
 	seen     func(cdc.Row) // every row that is read; nil: nobody looks
+	whole    string        // a table of which all rows are read, also those that no section wants; "": none
 	last     time.Time     // progress was written
 
 	projection *projection.Projection // for use
@@ -69,7 +70,13 @@ func (d *dryRun) fill(ctx context.Context, folder string, use func() error) erro
 	}
 	began := time.Now()
 	d.last = began
-	err = replication.Look(ctx, replicationConfig(d.cfg, d.profile, log), func(snap *cdc.Snapshot, progress func() replication.Progress) error {
+	from := replicationConfig(d.cfg, d.profile, log)
+	for i := range from.Tables {
+		if from.Tables[i].Name == d.whole {
+			from.Tables[i].Where = nil
+		}
+	}
+	err = replication.Look(ctx, from, func(snap *cdc.Snapshot, progress func() replication.Progress) error {
 		rows := snap.Rows
 		snap.Rows = func(yield func(cdc.Row, error) bool) {
 			for row, err := range rows {

@@ -17,6 +17,7 @@ import (
 // checkBelief prints what serve would believe of the LMS, for somebody who knows the
 // school to see whether the profile is right.
 func checkBelief(cmd *cobra.Command, cfg Config, p *profile.Profile) error {
+	boundGarbage()
 	d := &dryRun{cfg: cfg, profile: p, progress: cmd.ErrOrStderr()}
 	return d.run(cmd.Context(), func() error {
 		census, err := d.projection.Census(cmd.Context())

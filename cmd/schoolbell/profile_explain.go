@@ -111,7 +111,8 @@ func ownRow(row cdc.Row) cdc.Row {
 
 // explain reads the tables, and prints what there is to say of the row.
 func explain(cmd *cobra.Command, cfg Config, p *profile.Profile, wanted *wantedRow) error {
-	d := &dryRun{cfg: cfg, profile: p, progress: cmd.ErrOrStderr(), seen: wanted.see}
+	boundGarbage()
+	d := &dryRun{cfg: cfg, profile: p, progress: cmd.ErrOrStderr(), seen: wanted.see, whole: wanted.spec.Name}
 	return d.run(cmd.Context(), func() error {
 		switch {
 		case wanted.err != nil:
