@@ -59,6 +59,9 @@ type Snapshot struct {
 	At     LSN       // consistent_point of the slot: the stream continues here
 	Time   time.Time // the server's clock when the snapshot was taken
 	Reason string    // why the log could not be followed to here, in one word; "": a first start
+	// Altered says that a column that was asked for is another one than when the sink was
+	// filled last, or of another type: what is made of its values cannot be compared.
+	Altered bool
 	// Rows yields all rows, table by table in the order the tables were asked for.
 	// A row is valid only until the next one is read. After an error the snapshot
 	// must be dropped: it cannot be had twice.
@@ -76,6 +79,13 @@ type TableSpec struct {
 	// fails it; "": all are. typeOf answers the type of a column that the table has. nil: all
 	// rows are wanted. Only a snapshot asks: the log carries every row.
 	Where func(typeOf func(column string) (oid uint32, ok bool)) string
+	// Optional are those of Columns without which a row still means what it means: titles
+	// and names. While the LMS lacks one, who follows the log already is given NULL in a
+	// new row, and otherwise Unchanged. Without any other column the log is not followed.
+	Optional []string
+	// Aside says that nothing but the events of the table's own rows comes of it: while it
+	// is out of the publication, the other tables can be followed.
+	Aside bool
 }
 
 // Checkpoint is how far a sink has come: everything before Applied, as Source
