@@ -25,7 +25,7 @@ func reconnectCauses() []string {
 func resnapshotReasons() []string {
 	return []string{
 		"slot_missing", "slot_invalidated", "slot_ahead", "server_restored", "other_server",
-		"tables_replaced", "log_unreadable", "profile_changed",
+		"tables_replaced", "tables_altered", "log_unreadable", "profile_changed",
 	}
 }
 

@@ -37,7 +37,7 @@ func (r *Reader) attach(ctx context.Context, sink Sink) error {
 	if err != nil {
 		return err
 	}
-	lost, err = r.inspect(ctx, c, lost)
+	lost, err = r.inspect(ctx, c, now, slot, lost)
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,11 @@ func (r *Reader) attach(ctx context.Context, sink Sink) error {
 	defer interrupt(nil)
 	r.watched(r.source.Lineage, interrupt)
 	defer r.watched("", nil)
-	return r.explainLog(r.follow(following, s, sink))
+	err = r.follow(following, s, sink)
+	if lacks, ok := errors.AsType[*lacksColumns](err); ok {
+		return r.goWithout(lacks)
+	}
+	return r.explainLog(err)
 }
 
 // judge finds out whether the log continues where the sink stands. At a first start
@@ -135,44 +139,6 @@ func (r *Reader) identify(ctx context.Context, c *conn) (cdc.Source, serverLSN, 
 	return cdc.Source{System: who.SystemID, Timeline: who.Timeline, Database: who.DBName, Slot: r.cfg.Slot}, serverLSN(who.XLogPos), nil
 }
 
-// inspect refuses what could break the LMS or would not tell us everything, and sees
-// whether the tables are those that the sink has.
-//
-// Once we have followed the log, staying away would only make it grow: then what is
-// wrong is a matter of health. But no snapshot is taken of what is wrong.
-func (r *Reader) inspect(ctx context.Context, c *conn, lost *loss) (*loss, error) {
-	found, err := checkServer(ctx, c, r.cfg)
-	if err != nil {
-		return nil, err
-	}
-	_, more, err := checkTables(ctx, c, r.cfg)
-	if err != nil {
-		return nil, err
-	}
-	wrong := problems(append(found, more...))
-	r.board.health(wrong)
-	switch {
-	case wrong != nil && !r.staying:
-		return nil, wrong
-	case wrong != nil && lost != nil:
-		return nil, fmt.Errorf("the tables have to be read again (%s), which waits until this is put right: %w", lost.why, wrong)
-	case wrong != nil:
-		return nil, nil
-	}
-	is, err := readLineage(ctx, c, r.cfg)
-	if err != nil || lost != nil || r.source == (cdc.Source{}) {
-		return lost, err
-	}
-	if r.source.Lineage == "" {
-		r.source.Lineage = is.text // nobody knows what it was
-	}
-	if r.source.Lineage != is.text {
-		return &loss{TablesReplaced, "the publication or one of its tables was made anew, or a table was out of it for a while"}, nil
-	}
-	r.tables = is.tables
-	return nil, nil
-}
-
 // resume goes on with the log, which continues where the sink stands.
 func (r *Reader) resume(c *conn, now cdc.Source, slot *slot) error {
 	if err := problems(slot.check(c, r.cfg.Slot)); err != nil {
@@ -213,7 +179,7 @@ func (r *Reader) follower(ctx context.Context, c *conn) (*stream, error) {
 	return &stream{
 		conn: c, board: r.board, at: &r.at, pace: p,
 		now: now, reportAt: now.Add(p.reportEvery), syncedAt: now, appliedAt: now,
-		transaction: transaction{decoder: &r.decoder, changed: r.changed, names: r.tables},
+		transaction: transaction{decoder: &r.decoder, changed: r.changed, suits: r.cfg.Suits, tables: r.tables},
 	}, nil
 }
 

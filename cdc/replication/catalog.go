@@ -35,6 +35,7 @@ type column struct {
 	generated bool
 	readable  bool // the role may SELECT it
 	primary   bool // of the primary key
+	typeName  string
 }
 
 func (t *table) String() string { return t.spec.Schema + "." + t.spec.Name }
@@ -160,7 +161,8 @@ func readColumns(ctx context.Context, c *conn, tables map[uint32]*table, role st
 	rows, err := c.query(ctx, `
 		SELECT a.attrelid, a.attnum, a.attname, a.atttypid,
 			COALESCE(pg_catalog.to_jsonb(a) ->> 'attgenerated', '') <> '',
-			pg_catalog.has_column_privilege(`+roleOr(role)+`, a.attrelid, a.attnum, 'SELECT')
+			pg_catalog.has_column_privilege(`+roleOr(role)+`, a.attrelid, a.attnum, 'SELECT'),
+			pg_catalog.format_type(a.atttypid, a.atttypmod)
 		FROM pg_catalog.pg_attribute a
 		WHERE a.attrelid IN (`+oids(tables)+`) AND a.attnum > 0 AND NOT a.attisdropped
 		ORDER BY a.attrelid, a.attnum`)
@@ -171,7 +173,7 @@ func readColumns(ctx context.Context, c *conn, tables map[uint32]*table, role st
 		t := tables[uint32(r.int(0))]
 		t.columns = append(t.columns, column{
 			Column: cdc.Column{Name: r.text(2), Type: uint32(r.int(3)), Key: t.identity == cdc.IdentityFull},
-			number: int(r.int(1)), generated: r.bool(4), readable: r.bool(5),
+			number: int(r.int(1)), generated: r.bool(4), readable: r.bool(5), typeName: r.text(6),
 		})
 	}
 	return nil

@@ -151,16 +151,17 @@ func checkTables(ctx context.Context, c *conn, cfg Config) ([]*table, []Finding,
 	if err != nil {
 		return nil, nil, fmt.Errorf("ask who we are: %w", err)
 	}
-	broken := problems(found) != nil
-	for _, t := range tables {
-		found = append(found, t.checkRights(role)...)
-	}
-	if broken {
-		return tables, found, nil // what the publication has to be is not known yet
-	}
 	p, err := readPublication(ctx, c, cfg.Publication)
 	if err != nil {
 		return nil, nil, err
+	}
+	broken := problems(found) != nil
+	p.sayPublished(found, cfg.Publication)
+	for _, t := range tables {
+		found = append(found, t.checkRights(role)...)
+	}
+	if broken { // what the publication has to be is not known yet
+		return tables, append(found, p.upgrade(cfg.Publication, c.version)...), nil
 	}
 	return tables, append(found, checkPublication(p, cfg.Publication, tables, c.version)...), nil
 }
@@ -250,12 +251,12 @@ func unasked(tables []*table) string {
 }
 
 // explainSQL gives the words of a SetupError to what a statement of ours was refused.
-func explainSQL(err error, doing string) error {
+func explainSQL(err error, doing, command string) error {
 	server, ok := errors.AsType[*pgconn.PgError](err)
 	if ok && server.Code == "42501" {
 		return &SetupError{
 			Setting: "right to " + doing, Got: "missing (" + server.Message + ")", Want: "granted",
-			Fix: "let the owner of the tables or a superuser run what schoolbell init --print prints", cause: err,
+			Fix: "let the owner of the tables or a superuser run what " + command + " --print prints", cause: err,
 		}
 	}
 	return fmt.Errorf("%s: %w", doing, err)

@@ -15,6 +15,9 @@ import (
 func (t *table) check(ctx context.Context, c *conn, cfg Config) ([]Finding, error) {
 	if t.oid == 0 {
 		e, err := t.missing(ctx, c, cfg.Tables)
+		if e != nil {
+			e.level = t.absent()
+		}
 		return []Finding{{Problem, e}}, err
 	}
 	called := "table " + t.String()
@@ -23,22 +26,54 @@ func (t *table) check(ctx context.Context, c *conn, cfg Config) ([]Finding, erro
 	case t.kind != "r":
 		return []Finding{{Problem, &SetupError{
 			Setting: called, Got: kindName(t.kind), Want: "an ordinary table", Fix: "name the table that holds the rows in the profile",
+			level: t.absent(),
 		}}}, nil
 	case t.persistence != "p":
 		return []Finding{{Problem, &SetupError{
 			Setting: called, Got: "not in the log (UNLOGGED or TEMPORARY)", Want: "a logged table", Fix: "ALTER TABLE " + name + " SET LOGGED",
+			level: t.absent(),
 		}}}, nil
 	}
 	found := t.checkColumns(cfg)
-	if e := t.checkIdentity(); e != nil {
+	e := t.checkIdentity()
+	switch {
+	case e != nil:
 		found = append(found, Finding{Problem, e})
-	} else if t.identity == cdc.IdentityFull {
+	case problems(found) == nil:
+		if e := t.suits(cfg); e != nil {
+			found = append(found, Finding{Problem, e})
+		}
+	}
+	if e == nil && t.identity == cdc.IdentityFull {
 		found = append(found, Finding{Advice, &SetupError{
 			Setting: "replica identity of " + t.String(), Got: "FULL: the old row is sent with all its columns, mapped or not", Want: "the primary key",
 			Fix: "ALTER TABLE " + name + " REPLICA IDENTITY DEFAULT, then schoolbell init",
 		}})
 	}
 	return found, nil
+}
+
+// absent is how bad it is that the log has nothing of the table.
+func (t *table) absent() level {
+	if t.spec.Aside {
+		return serious
+	}
+	return blind
+}
+
+// suits is nil where the profile can read the table's rows.
+func (t *table) suits(cfg Config) *SetupError {
+	if cfg.Suits == nil {
+		return nil
+	}
+	err := cfg.Suits(t.word())
+	if err == nil {
+		return nil
+	}
+	return &SetupError{
+		Setting: "table " + t.String(), Got: "not what the profile takes it for", Want: "columns of which the profile can read what it says",
+		Fix: oneLine(err), level: blind, cause: err,
+	}
 }
 
 func kindName(relkind string) string {
@@ -98,9 +133,18 @@ func (t *table) checkColumns(cfg Config) []Finding {
 		if c != nil {
 			e.Got, e.Fix = "generated, which we do not take from the log", "name the columns that it is computed from in the profile"
 		}
+		e.level = t.without(name)
 		found = append(found, Finding{Problem, e})
 	}
 	return found
+}
+
+// without is how bad it is that the log does not have a column.
+func (t *table) without(name string) level {
+	if slices.Contains(t.spec.Optional, name) {
+		return bearable
+	}
+	return blind
 }
 
 func (t *table) missingColumn(cfg Config, name string, have []string) *SetupError {
@@ -121,12 +165,12 @@ func (t *table) missingColumn(cfg Config, name string, have []string) *SetupErro
 // and we get to know which it means.
 func (t *table) checkIdentity() *SetupError {
 	name := qualified(t.spec.Schema, t.spec.Name)
-	e := &SetupError{Setting: "replica identity of " + t.String(), Want: "the primary key"}
+	e := &SetupError{Setting: "replica identity of " + t.String(), Want: "the primary key", unidentified: t}
 	switch t.identity {
 	case cdc.IdentityFull:
 		return nil
 	case cdc.IdentityNothing:
-		e.Got = "NOTHING: published, the LMS's own UPDATE and DELETE would fail"
+		e.Got = "NOTHING: published, " + wouldFail
 		e.Fix = "ALTER TABLE " + name + " REPLICA IDENTITY DEFAULT"
 		if t.hasKey {
 			return e
@@ -135,7 +179,7 @@ func (t *table) checkIdentity() *SetupError {
 		if t.hasKey {
 			return nil
 		}
-		e.Got = "missing, for want of a primary key: published, the LMS's own UPDATE and DELETE would fail"
+		e.Got = "missing, for want of a primary key: published, " + wouldFail
 	case cdc.IdentityIndex:
 		var beyond []string
 		key := false
@@ -150,7 +194,7 @@ func (t *table) checkIdentity() *SetupError {
 		}
 		e.Got = "an index without " + strings.Join(beyond, ", ") + " of the primary key"
 		if !key {
-			e.Got = "an index that is gone: published, the LMS's own UPDATE and DELETE would fail"
+			e.Got = "an index that is gone: published, " + wouldFail
 		}
 		e.Fix = "ALTER TABLE " + name + " REPLICA IDENTITY DEFAULT"
 		if t.hasKey {

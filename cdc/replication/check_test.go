@@ -58,13 +58,13 @@ func TestASoundServerHasNoProblems(t *testing.T) {
 func TestWeDoNotAttachToWhatCouldBreakTheLMSOrHidesRows(t *testing.T) {
 	for _, c := range []struct{ name, broken, want, fix string }{
 		{"no identity", "ALTER TABLE work REPLICA IDENTITY NOTHING",
-			`replica identity of public.work is NOTHING: published, the LMS's own UPDATE and DELETE would fail, want the primary key; fix: ALTER TABLE "public"."work" REPLICA IDENTITY DEFAULT`,
+			`replica identity of public.work is NOTHING: published, the LMS's own UPDATE and DELETE fail now, want the primary key; fix: ALTER TABLE "public"."work" REPLICA IDENTITY DEFAULT; until then take the table out: ALTER PUBLICATION "schoolbell" DROP TABLE ONLY "public"."work"`,
 			`ALTER TABLE "public"."work" REPLICA IDENTITY DEFAULT`},
 		{"no primary key", "ALTER TABLE work DROP CONSTRAINT work_pkey",
-			`replica identity of public.work is missing, for want of a primary key: published, the LMS's own UPDATE and DELETE would fail, want a primary key, or a unique index on columns that are NOT NULL; fix: ALTER TABLE "public"."work" ADD PRIMARY KEY (<columns>)`,
+			`replica identity of public.work is missing, for want of a primary key: published, the LMS's own UPDATE and DELETE fail now, want a primary key, or a unique index on columns that are NOT NULL; fix: ALTER TABLE "public"."work" ADD PRIMARY KEY (<columns>)`,
 			`ALTER TABLE "public"."work" ADD PRIMARY KEY (student, assignment)`},
 		{"a key that is no identity", "ALTER TABLE work DROP CONSTRAINT work_pkey, ADD PRIMARY KEY (student, assignment) DEFERRABLE; CREATE UNIQUE INDEX both_ids ON work (student, assignment)",
-			`replica identity of public.work is missing, for want of a primary key: published, the LMS's own UPDATE and DELETE would fail, want a primary key, or a unique index on columns that are NOT NULL; fix: ALTER TABLE "public"."work" REPLICA IDENTITY USING INDEX "both_ids"`,
+			`replica identity of public.work is missing, for want of a primary key: published, the LMS's own UPDATE and DELETE fail now, want a primary key, or a unique index on columns that are NOT NULL; fix: ALTER TABLE "public"."work" REPLICA IDENTITY USING INDEX "both_ids"`,
 			`ALTER TABLE "public"."work" REPLICA IDENTITY USING INDEX "both_ids"`},
 		{"an identity beside the key", "ALTER TABLE work ALTER mark SET NOT NULL; CREATE UNIQUE INDEX m ON work (mark); ALTER TABLE work REPLICA IDENTITY USING INDEX m",
 			`replica identity of public.work is an index without assignment, student of the primary key, want the primary key; fix: ALTER TABLE "public"."work" REPLICA IDENTITY DEFAULT`,

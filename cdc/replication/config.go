@@ -45,6 +45,9 @@ type Config struct {
 	// has: which one was probably meant, and what to write where. nil, or an empty fix:
 	// it does not.
 	Remedy func(schema, table, column string, have []string) (meant, fix string)
+	// Suits is nil where the rows of a table can be read, and otherwise says what is wrong
+	// with its columns, each with its remedy. It is asked before any row is read.
+	Suits func(*cdc.Table) error
 
 	// Role is who will follow, for InitSQL and Check run by somebody else. By default
 	// the role in URL.

@@ -40,12 +40,11 @@ func (r *Reader) fill(ctx context.Context, c *conn, now cdc.Source, old *slot, l
 	r.board.set(Snapshotting, doing)
 	now.Offset = offsetFor(at, r.at.offset, r.at.handed)
 	snap := &cdc.Snapshot{Source: now, At: cdc.LSN(at) + now.Offset, Reason: why}
-	tables, err := r.snapshot(ctx, name, snap, sink)
-	if err != nil {
+	if err := r.snapshot(ctx, name, snap, sink); err != nil {
 		// The snapshot is gone, and with it the use of the slot.
 		return errors.Join(err, r.dropSlot(ctx, c))
 	}
-	r.filled(snap, tables)
+	r.filled(snap)
 	if _, err := c.query(ctx, "SET lock_timeout = 0"); err != nil {
 		return fmt.Errorf("prepare the connection: %w", err)
 	}
@@ -53,8 +52,9 @@ func (r *Reader) fill(ctx context.Context, c *conn, now cdc.Source, old *slot, l
 }
 
 // filled notes that the sink has the snapshot.
-func (r *Reader) filled(snap *cdc.Snapshot, tables map[uint32]string) {
-	r.source, r.tables, r.lost, r.stale = snap.Source, tables, nil, nil
+func (r *Reader) filled(snap *cdc.Snapshot) {
+	is, _ := parseLineage(snap.Source.Lineage, r.cfg.Tables)
+	r.source, r.tables, r.lost, r.stale = snap.Source, knownTables(is, r.cfg.Tables), nil, nil
 	r.at = positions{offset: snap.Source.Offset, handed: snap.At, durable: snap.At}
 	r.board.renumber(snap.Source.Offset, snap.At)
 	r.board.finish(true)

@@ -32,7 +32,7 @@ const schema = `
 
 var (
 	people = cdc.TableSpec{Schema: "public", Name: "people", Columns: []string{"raw", "email", "at", "span", "number"}}
-	work   = cdc.TableSpec{Schema: "public", Name: "work", Columns: []string{"mark"}}
+	work   = cdc.TableSpec{Schema: "public", Name: "work", Columns: []string{"mark"}, Aside: true}
 )
 
 // school is a database with the tables above and a publication of them.

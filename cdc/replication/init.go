@@ -37,28 +37,36 @@ func Init(ctx context.Context, cfg Config) error {
 	}
 	defer c.close(ctx)
 	statements, err := initSQL(ctx, c, cfg)
-	if err != nil || len(statements) == 0 {
+	if err != nil {
 		return err
+	}
+	return runAll(ctx, c, statements, "schoolbell init")
+}
+
+// runAll runs statements of ours as one transaction, for a command of that name.
+func runAll(ctx context.Context, c *conn, statements []string, command string) error {
+	if len(statements) == 0 {
+		return nil
 	}
 	if _, err := c.query(ctx, "BEGIN"); err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
 	for _, sql := range append(statements, "COMMIT") {
 		if _, err := c.query(ctx, sql); err != nil {
-			return explainInit(err)
+			return explainRun(err, command)
 		}
 	}
 	return nil
 }
 
-func explainInit(err error) error {
+func explainRun(err error, command string) error {
 	server, ok := errors.AsType[*pgconn.PgError](err)
 	if ok && server.Code == "55P03" {
 		return (&SetupError{
-			Setting: "a table of the publication", Got: "locked by somebody", Want: "free for a moment", Fix: "run schoolbell init again, or when the LMS is quiet",
+			Setting: "a table of the publication", Got: "locked by somebody", Want: "free for a moment", Fix: "run " + command + " again, or when the LMS is quiet",
 		}).because(server)
 	}
-	return explainSQL(err, "prepare the database")
+	return explainSQL(err, "prepare the database", command)
 }
 
 func initSQL(ctx context.Context, c *conn, cfg Config) ([]string, error) {
@@ -96,11 +104,14 @@ func initSQL(ctx context.Context, c *conn, cfg Config) ([]string, error) {
 	case p.allTables:
 		return nil, problems(checkPublication(p, cfg.Publication, tables, c.version))
 	}
-	if len(p.differences(tables, c.version)) > 0 {
+	if len(p.narrow().differences(tables, c.version)) > 0 {
 		statements = append(statements, note+alterPublication(cfg.Publication, tables, c.version))
 	}
 	if len(p.actions) > 0 {
 		statements = append(statements, alterActions(cfg.Publication))
+	}
+	if !p.widened().IsZero() {
+		statements = append(statements, p.unmark(cfg.Publication))
 	}
 	return statements, nil
 }

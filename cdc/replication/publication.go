@@ -15,14 +15,16 @@ type publication struct {
 	oid       string
 	allTables bool
 	schemas   []string // published whole
+	comment   string
 	actions   []string // of insert, update, delete and truncate, those it leaves out
 	tables    map[uint32]published
 }
 
 // published is one table in a publication.
 type published struct {
-	name   string
-	list   []int // column numbers; nil: all
+	schema string
+	name   string // without the schema
+	list   []int  // column numbers; nil: all
 	filter bool
 }
 
@@ -30,7 +32,8 @@ type published struct {
 func readPublication(ctx context.Context, c *conn, name string) (*publication, error) {
 	rows, err := c.query(ctx, `
 		SELECT p.oid, p.puballtables, p.pubinsert, p.pubupdate, p.pubdelete,
-			COALESCE(pg_catalog.to_jsonb(p) ->> 'pubtruncate', 'false')::bool
+			COALESCE(pg_catalog.to_jsonb(p) ->> 'pubtruncate', 'false')::bool,
+			COALESCE(pg_catalog.obj_description(p.oid, 'pg_publication'), '')
 		FROM pg_catalog.pg_publication p WHERE p.pubname = `+literal(name))
 	if err != nil {
 		return nil, fmt.Errorf("read the publication: %w", err)
@@ -38,14 +41,14 @@ func readPublication(ctx context.Context, c *conn, name string) (*publication, e
 	if len(rows) == 0 {
 		return nil, nil
 	}
-	p := &publication{oid: rows[0].text(0), allTables: rows[0].bool(1), tables: map[uint32]published{}}
+	p := &publication{oid: rows[0].text(0), allTables: rows[0].bool(1), comment: rows[0].text(6), tables: map[uint32]published{}}
 	for i, action := range []string{"insert", "update", "delete", "truncate"} {
 		if !rows[0].bool(2 + i) {
 			p.actions = append(p.actions, action)
 		}
 	}
 	rows, err = c.query(ctx, `
-		SELECT pr.prrelid, n.nspname || '.' || c.relname, pg_catalog.to_jsonb(pr) ->> 'prattrs',
+		SELECT pr.prrelid, n.nspname, c.relname, pg_catalog.to_jsonb(pr) ->> 'prattrs',
 			pg_catalog.to_jsonb(pr) ->> 'prqual' IS NOT NULL
 		FROM pg_catalog.pg_publication_rel pr
 		JOIN pg_catalog.pg_class c ON c.oid = pr.prrelid
@@ -55,7 +58,7 @@ func readPublication(ctx context.Context, c *conn, name string) (*publication, e
 		return nil, fmt.Errorf("read the publication's tables: %w", err)
 	}
 	for _, r := range rows {
-		p.tables[uint32(r.int(0))] = published{name: r.text(1), list: r.numbers(2), filter: r.bool(3)}
+		p.tables[uint32(r.int(0))] = published{schema: r.text(1), name: r.text(2), list: r.numbers(3), filter: r.bool(4)}
 	}
 	if c.version >= listsFrom {
 		rows, err = c.query(ctx, `
@@ -116,7 +119,7 @@ func checkPublication(p *publication, name string, tables []*table, version int)
 	if p == nil {
 		return []Finding{{Problem, &SetupError{
 			Setting: called, Got: "missing", Want: "one of " + count(len(tables), "table"),
-			Fix: createPublication(name, tables, version),
+			Fix: createPublication(name, tables, version), level: blind,
 		}}}
 	}
 	if p.allTables {
@@ -125,23 +128,37 @@ func checkPublication(p *publication, name string, tables []*table, version int)
 			Fix: "configure another publication name, or DROP PUBLICATION " + ident(name) + " if nobody else uses it, then run schoolbell init",
 		}}}
 	}
-	var found []Finding
+	found := p.upgrade(name, version)
 	if len(p.actions) > 0 {
 		found = append(found, Finding{Problem, &SetupError{
-			Setting: called, Got: "without " + strings.Join(p.actions, ", "), Want: allActions, Fix: alterActions(name),
+			Setting: called, Got: "without " + strings.Join(p.actions, ", "), Want: allActions, Fix: alterActions(name), level: blind,
 		}})
 	}
 	if all := p.differences(tables, version); all != nil {
 		got, want := sumUp(all)
 		found = append(found, Finding{Problem, &SetupError{
-			Setting: called, Got: got, Want: want, Fix: alterPublication(name, tables, version),
+			Setting: called, Got: got, Want: want, Fix: alterPublication(name, tables, version), level: together(all),
 		}})
 	}
 	return found
 }
 
 // difference is one thing about one table or schema. It reads: got of, harm.
-type difference struct{ got, of, harm, want string }
+type difference struct {
+	got, of, harm, want string
+	level               level
+}
+
+// together is how bad all of them are.
+func together(all []difference) level {
+	found := make([]Finding, len(all))
+	for i, d := range all {
+		found[i].Err = &SetupError{level: d.level}
+	}
+	return worst(found)
+}
+
+const wouldFail = "the LMS's own UPDATE and DELETE would fail"
 
 const breaksLMS = ", which makes the LMS's own UPDATE and DELETE fail"
 
@@ -192,18 +209,18 @@ func (p *publication) differences(tables []*table, version int) []difference {
 		delete(rest, t.oid)
 		switch {
 		case !ok:
-			all = append(all, difference{got: "without", of: "table " + t.String(), want: "with it"})
+			all = append(all, difference{got: "without", of: "table " + t.String(), want: "with it", level: t.absent()})
 			continue
 		case pub.filter:
-			all = append(all, difference{"filtering the rows of", t.String(), breaksLMS, "no filter"})
+			all = append(all, difference{"filtering the rows of", t.String(), breaksLMS, "no filter", blind})
 		}
-		if version >= listsFrom {
+		if version >= listsFrom && (pub.list != nil || p.widened().IsZero()) {
 			all = append(all, pub.columns(t)...)
 		}
 	}
 	var extra []string
 	for oid := range rest {
-		extra = append(extra, p.tables[oid].name)
+		extra = append(extra, p.tables[oid].schema+"."+p.tables[oid].name)
 	}
 	slices.Sort(extra)
 	for _, name := range extra {
@@ -219,7 +236,7 @@ func (pub published) columns(t *table) []difference {
 	case list == nil && pub.list == nil:
 		return nil
 	case list == nil:
-		return []difference{{"listing columns of", t.String(), breaksLMS, "no list: the table's identity is the whole row"}}
+		return []difference{{"listing columns of", t.String(), breaksLMS, "no list: the table's identity is the whole row", serious}}
 	case pub.list == nil:
 		return []difference{{got: "sending all columns of", of: t.String(), want: "only " + strings.Join(list, ", ")}}
 	}
@@ -235,17 +252,43 @@ func (pub published) columns(t *table) []difference {
 			extra = append(extra, c.Name)
 		}
 	}
+	weight := bearable
+	if slices.ContainsFunc(missing, func(name string) bool { return t.without(name) == blind }) {
+		weight = blind
+	}
 	var all []difference
 	if identity != nil {
-		all = append(all, difference{"leaving " + strings.Join(identity, ", ") + " out of", t.String(), breaksLMS, "the identity in the list"})
+		all = append(all, difference{"leaving " + strings.Join(identity, ", ") + " out of", t.String(), breaksLMS, "the identity in the list", serious})
 	}
 	if missing != nil {
-		all = append(all, difference{got: "leaving " + strings.Join(missing, ", ") + " out of", of: t.String(), want: "the profile's columns in the list"})
+		all = append(all, difference{got: "leaving " + strings.Join(missing, ", ") + " out of", of: t.String(), want: "the profile's columns in the list", level: weight})
 	}
 	if extra != nil {
 		all = append(all, difference{got: "sending " + strings.Join(extra, ", ") + " of", of: t.String(), want: "only " + strings.Join(list, ", ")})
 	}
 	return all
+}
+
+// sayPublished says of tables without identity that they are in the publication now: the
+// LMS's statements fail already, and a statement about the publication alone ends that.
+func (p *publication) sayPublished(found []Finding, name string) {
+	if p == nil {
+		return
+	}
+	for _, f := range found {
+		t := f.Err.unidentified
+		if t == nil {
+			continue
+		}
+		if _, ok := p.tables[t.oid]; ok && strings.Contains(f.Err.Got, wouldFail) {
+			f.Err.Got = strings.Replace(f.Err.Got, wouldFail, "the LMS's own UPDATE and DELETE fail now", 1)
+			f.Err.Fix += "; until then take the table out: " + dropTable(name, t)
+		}
+	}
+}
+
+func dropTable(publication string, t *table) string {
+	return "ALTER PUBLICATION " + ident(publication) + " DROP TABLE ONLY " + qualified(t.spec.Schema, t.spec.Name)
 }
 
 func count(n int, thing string) string {

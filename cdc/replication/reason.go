@@ -11,12 +11,13 @@ const (
 	ServerRestored  Reason = "server_restored"  // the log that we have read is not the server's any more
 	OtherServer     Reason = "other_server"     // or another database; only where that was allowed
 	TablesReplaced  Reason = "tables_replaced"  // the publication or a table was made anew, or was out of it
+	TablesAltered   Reason = "tables_altered"   // what is read of a table is of another type now, or was not to be had for a while
 	LogUnreadable   Reason = "log_unreadable"   // the server cannot decode it, or has lost it
 	ProfileChanged  Reason = "profile_changed"  // the rows mean something else now
 )
 
 // Reasons are all of them.
-var Reasons = [...]Reason{SlotMissing, SlotInvalidated, SlotAhead, ServerRestored, OtherServer, TablesReplaced, LogUnreadable, ProfileChanged}
+var Reasons = [...]Reason{SlotMissing, SlotInvalidated, SlotAhead, ServerRestored, OtherServer, TablesReplaced, TablesAltered, LogUnreadable, ProfileChanged}
 
 // loss is that the log does not continue where the sink stands.
 type loss struct {

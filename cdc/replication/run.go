@@ -27,7 +27,7 @@ type Reader struct {
 	// Run's goroutine only.
 	source   cdc.Source // of the positions; zero before the first snapshot
 	at       positions
-	tables   map[uint32]string // names of those that the sink has, by oid
+	tables   map[uint32]*known // that the sink has, by oid
 	ours     bool              // a slot of our name was made by a start that did not end
 	followed bool              // the log was followed in this attempt
 	staying  bool              // we followed the log once, or began to mend its loss: what is wrong is waited for

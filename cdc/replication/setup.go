@@ -3,6 +3,7 @@ package replication
 import (
 	"errors"
 	"strconv"
+	"time"
 )
 
 // A SetupError says what is wrong with the server and how to put it right. The
@@ -11,9 +12,27 @@ type SetupError struct {
 	Setting, Got, Want string
 	Fix                string // a command or a line of configuration
 
-	passing bool  // it may pass without anybody doing anything: wait for it
-	cause   error // what the server or the network said
+	passing      bool      // it may pass without anybody doing anything: wait for it
+	level        level     // what it keeps us from
+	since        time.Time // the publication has been widened; zero: it is about something else
+	unidentified *table    // that the server cannot tell the rows of apart; nil: it is about something else
+	cause        error     // what the server or the network said
 }
+
+// level is what a problem means to a reader that has the tables already. A first start is
+// refused by any.
+type level byte
+
+const (
+	// serious: a start is refused; who follows the log goes on, as staying away would only
+	// make it grow.
+	serious level = iota
+	// blind: the log does not tell what it should. Rather nothing is told than what is
+	// wrong, or to somebody who may not know it any more.
+	blind
+	// bearable: something is missing without which the rest still means what it means.
+	bearable
+)
 
 // Error is one sentence with the remedy.
 func (e *SetupError) Error() string {
@@ -48,6 +67,21 @@ func problems(found []Finding) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// worst is what the problems among found mean together.
+func worst(found []Finding) level {
+	all := bearable
+	for _, f := range found {
+		switch {
+		case f.Severity != Problem:
+		case f.Err.level == blind:
+			return blind
+		case f.Err.level == serious:
+			all = serious
+		}
+	}
+	return all
 }
 
 // passes reports whether err is only a matter of time.

@@ -11,34 +11,37 @@ import (
 	"github.com/schoolbell/schoolbell/cdc"
 )
 
-// snapshot gives the sink the tables as the exported snapshot shows them, and answers
-// which they are. It completes snap: the lineage, too, is that of the snapshot.
-func (r *Reader) snapshot(ctx context.Context, name string, snap *cdc.Snapshot, sink Sink) (map[uint32]string, error) {
+// snapshot gives the sink the tables as the exported snapshot shows them. It completes
+// snap: the lineage, too, is that of the snapshot.
+func (r *Reader) snapshot(ctx context.Context, name string, snap *cdc.Snapshot, sink Sink) error {
 	c, err := connect(ctx, r.cfg, forSQL)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer c.close(ctx)
 	if err := openSnapshot(ctx, c, r.cfg, "SET TRANSACTION SNAPSHOT "+literal(name)); err != nil {
-		return nil, err
+		return err
 	}
 	s := &snapshotReader{conn: c, board: r.board}
 	if s.tables, err = readTables(ctx, c, r.cfg.Tables, ""); err != nil {
-		return nil, err
+		return err
 	}
 	lineage, err := readLineage(ctx, c, r.cfg)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := s.expect(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	if snap.Time, err = readClock(ctx, c); err != nil {
-		return nil, err
+		return err
 	}
-	snap.Source.Lineage = lineage.text
+	if was, known := parseLineage(r.source.Lineage, r.cfg.Tables); known {
+		snap.Altered = lineage.altered(was)
+	}
+	snap.Source.Lineage = lineage.String()
 	snap.Rows = func(yield func(cdc.Row, error) bool) { s.yield(ctx, yield) }
-	return lineage.tables, r.give(ctx, s, snap, sink)
+	return r.give(ctx, s, snap, sink)
 }
 
 // openSnapshot begins the transaction in which the tables are read; more belongs to its
@@ -176,7 +179,15 @@ func (s *snapshotReader) read(ctx context.Context, t *table, yield func(cdc.Row,
 		return false, errors.New("none of its columns is left")
 	}
 	rows := s.conn.ExecParams(ctx, "SELECT "+idents(names)+" FROM ONLY "+qualified(t.spec.Schema, t.spec.Name)+t.where(), nil, nil, nil, nil)
-	values := make([]cdc.Value, len(names))
+	// Optional columns that are missing are NULL.
+	var lacking []string
+	for _, name := range t.spec.Optional {
+		if t.find(name) == nil {
+			lacking = append(lacking, name)
+		}
+	}
+	word = stretched(word, lacking)
+	values := pad(make([]cdc.Value, len(names)), len(lacking), cdc.Null)
 	for rows.NextRow() {
 		for i, v := range rows.Values() {
 			values[i] = cdc.Value{Kind: cdc.Text, Data: v}
@@ -191,7 +202,7 @@ func (s *snapshotReader) read(ctx context.Context, t *table, yield func(cdc.Row,
 	}
 	_, err := rows.Close()
 	if server, ok := errors.AsType[*pgconn.PgError](err); ok && server.Code == "42501" {
-		return false, explainSQL(err, "read the table")
+		return false, explainSQL(err, "read the table", "schoolbell init")
 	}
 	return true, err
 }

@@ -49,6 +49,9 @@ type Status struct {
 	// Health is what Watch or the log found wrong with the slot, the publication or a
 	// table, each with its remedy; nil: nothing.
 	Health error
+	// Upgrade says since when the publication has been widened for an upgrade of the LMS,
+	// and what to run when that is over; nil: it is not.
+	Upgrade error
 
 	ServerEnd cdc.LSN // end of the server's log as far as we know
 	Applied   cdc.LSN // the sink has everything before
@@ -130,7 +133,8 @@ type board struct {
 	state      State
 	reason     string
 	watched    error // health by Watch
-	described  error // health by the last change of a table in the log
+	described  error // health by the last change of a table in the log, until Watch has looked
+	upgrade    error // that the publication is widened
 	table      string
 	done       bool
 	perSecond  float64
@@ -191,11 +195,15 @@ func (b *board) wait(until time.Time) {
 	b.putOff = until
 }
 
-// health is what a look at the catalogue found wrong.
-func (b *board) health(wrong error) {
+// health is what a look at the catalogue found wrong, and whether the LMS is being
+// upgraded.
+func (b *board) health(wrong error, upgrade *SetupError) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.watched = wrong
+	b.watched, b.described, b.upgrade = wrong, nil, nil
+	if upgrade != nil {
+		b.upgrade = upgrade
+	}
 }
 
 // renumber begins to count with another offset. What is known of the end of the log was
@@ -271,7 +279,7 @@ func (r *Reader) Status() Status {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s.State, s.Reason, s.Slot = b.state, b.reason, b.slot
-	s.PutOff, s.Health = b.putOff, b.watched
+	s.PutOff, s.Health, s.Upgrade = b.putOff, b.watched, b.upgrade
 	if s.Health == nil {
 		s.Health = b.described
 	}

@@ -2,7 +2,6 @@ package replication
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,8 +13,10 @@ import (
 // transaction is the one that is being read.
 type transaction struct {
 	decoder *pgoutput.Decoder
-	changed func(*cdc.Table)  // is told of every table that the log describes anew
-	names   map[uint32]string // of the tables that the sink has, by oid
+	changed func(*cdc.Table)       // is told of every table that the log describes anew
+	suits   func(*cdc.Table) error // as in Config
+	tables  map[uint32]*known      // that the sink has, by oid
+	short   map[*cdc.Table]*short  // of which the log lacks columns
 
 	tx     cdc.Tx // what the sink sees; used again for the next one
 	open   bool
@@ -104,7 +105,7 @@ func (s *stream) change(ctx context.Context) (*cdc.Change, error) {
 			s.truncated = s.truncated[1:]
 			if s.ours(t) {
 				s.truncate = cdc.Change{Op: cdc.Truncate, Table: t}
-				return &s.truncate, nil
+				return s.stretch(&s.truncate), nil
 			}
 			continue
 		}
@@ -115,7 +116,7 @@ func (s *stream) change(ctx context.Context) (*cdc.Change, error) {
 		switch m := m.(type) {
 		case *pgoutput.Row:
 			if s.ours(m.Change.Table) {
-				return &m.Change, nil
+				return s.stretch(&m.Change), nil
 			}
 		case *pgoutput.Truncate:
 			s.truncated = m.Tables
@@ -165,19 +166,6 @@ func (s *stream) commit(m *pgoutput.Commit) error {
 		return &protocolError{fmt.Errorf("the transaction at %v ends with a commit at %v, ending at %v", s.at.theirs(s.tx.Commit), m.CommitLSN, m.EndLSN)}
 	}
 	s.open, s.tx.End, s.tx.More = false, s.at.ours(serverLSN(m.EndLSN)), s.conn.more()
-	return nil
-}
-
-// describe stops before the rows of a table that is not the one that the sink has,
-// although it has its name, and before those of one that has it no more.
-func (s *stream) describe(m *pgoutput.Relation) error {
-	ours, name := s.ours(m.Table), m.Table.Schema+"."+m.Table.Name
-	if have := s.names[m.Table.OID]; have != name && (ours || have != "") {
-		return &loss{TablesReplaced, "table " + cmp.Or(have, name) + " was made anew, or had another name for a while"}
-	}
-	if m.Changed && ours {
-		s.changed(m.Table)
-	}
 	return nil
 }
 

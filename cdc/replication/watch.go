@@ -78,21 +78,27 @@ func (r *Reader) look(ctx context.Context, c *conn, health bool) error {
 	}
 	held.warn(r)
 	r.saw(slot, held, cdc.LSN(end[0].lsn(0)), offset)
-	replaced := attached != "" && is.text != attached
-	if !replaced && !health {
+	if !health && (attached == "" || is.String() == attached) {
 		return nil
 	}
 	_, found, err := checkTables(ctx, c, r.cfg)
 	if err != nil {
 		return err
 	}
-	wrong := problems(found)
+	upgrade := upgrading(found)
+	r.board.health(problems(found), upgrade)
+	was, known := parseLineage(attached, r.cfg.Tables)
+	replaced := attached != "" && (!known || is.differs(was, r.cfg.Tables, upgrade != nil))
 	r.board.mu.Lock()
 	defer r.board.mu.Unlock()
-	r.board.watched = wrong
-	// While something is missing the stream may go on. When all is there again, changes
-	// have been missed meanwhile, or are of other tables.
-	if replaced && wrong == nil && r.lineage == attached {
+	switch {
+	case attached == "" || r.lineage != attached:
+	case worst(found) == blind:
+		// Rather nothing is told than what the log makes of it.
+		r.interrupt(errors.New("the log does not tell what it should"))
+	case replaced && worst(found) == bearable:
+		// While something else is wrong the stream may go on. When all is there again,
+		// changes have been missed meanwhile, or are of other tables.
 		r.interrupt(errors.New("the publication or a table was made anew"))
 	}
 	return nil
