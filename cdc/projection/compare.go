@@ -19,8 +19,8 @@ import (
 // the next generation true, and with it the events.
 //
 // What differs because the profile changed is told like anything else, with one
-// exception: where a mark is made of other columns than before, one mark for another is
-// no news, while a first one is.
+// exception: where a mark is made of other columns than before, or of columns that were
+// altered, one mark for another is no news, while a first one is.
 type comparison struct {
 	was, now *Projection
 	// comparable: a mark for submitted, and for graded, means the same in both.
@@ -43,6 +43,9 @@ func (p *Projection) compare(ctx context.Context, snap *cdc.Snapshot) (uint64, e
 	c := &comparison{
 		was: p, now: next, pieces: pieces{p: next},
 		submitted: len(was) == 3 && was[1] == now[1], graded: len(was) == 3 && was[2] == now[2],
+	}
+	if snap.Altered {
+		c.submitted, c.graded = false, false
 	}
 	next.fold.comparison = c
 	if err := next.fill(ctx, snap, func(b *batch) error { return b.Commit() }); err != nil {
