@@ -146,7 +146,11 @@ func ancestors(cfg Config) []string {
 func replicationConfig(cfg Config, p *profile.Profile, log *slog.Logger) replication.Config {
 	return replication.Config{
 		URL: cfg.Database.Reveal(), Slot: string(cfg.Slot), Publication: string(cfg.Publication),
-		Tables: p.Tables(), Log: log, Messages: cfg.SQLMessages,
+		Tables: p.Tolerant(), Log: log, Messages: cfg.SQLMessages,
+		Suits: func(t *cdc.Table) error {
+			_, err := p.Bind(t)
+			return err
+		},
 		Remedy: func(schema, table, column string, have []string) (meant, fix string) {
 			missing, _ := errors.AsType[*profile.MissingColumnError](p.MissingColumn(schema, table, column, have))
 			return missing.Nearest, missing.Fix
