@@ -151,6 +151,7 @@ type sink struct {
 	at       cdc.LSN
 	last     cdc.Mark
 	reasons  []string // of the snapshots
+	altered  bool     // the last of them was of altered columns
 	resets   int
 	syncs    int
 	advances int
@@ -221,7 +222,7 @@ func (s *sink) Reset(ctx context.Context, snap *cdc.Snapshot) error {
 	}
 	s.tables, s.words, s.source, s.at, s.last = tables, words, snap.Source, snap.At, cdc.Mark{}
 	s.resets++
-	s.reasons = append(s.reasons, snap.Reason)
+	s.reasons, s.altered = append(s.reasons, snap.Reason), snap.Altered
 	s.save()
 	return nil
 }
