@@ -18,7 +18,7 @@ func upgradable(t *testing.T) *school {
 	t.Helper()
 	s := newSchool(t)
 	s.cfg.Tables[0].Optional = []string{"email"}
-	s.cfg.WatchSlot, s.cfg.WatchHealth = 20*time.Millisecond, 20*time.Millisecond
+	s.cfg.WatchSlot, s.cfg.WatchHealth = fast, fast
 	s.exec(t, "INSERT INTO people (id, email) VALUES (1, 'a@school'), (2, 'b@school')")
 	s.exec(t, "INSERT INTO work VALUES ('', 1, 1, '5'), ('', 1, 2, '6')")
 	return s

@@ -21,6 +21,9 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
+// fast is how often a reader of the tests looks at the server.
+const fast = 20 * time.Millisecond
+
 const schema = `
 	CREATE TABLE people (
 		junk int, id bigint PRIMARY KEY, email text, password text,

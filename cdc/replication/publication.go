@@ -158,7 +158,10 @@ func together(all []difference) level {
 	return worst(found)
 }
 
-const wouldFail = "the LMS's own UPDATE and DELETE would fail"
+const (
+	wouldFail = "the LMS's own UPDATE and DELETE would fail"
+	failNow   = "the LMS's own UPDATE and DELETE fail now"
+)
 
 const breaksLMS = ", which makes the LMS's own UPDATE and DELETE fail"
 
@@ -280,11 +283,30 @@ func (p *publication) sayPublished(found []Finding, name string) {
 		if t == nil {
 			continue
 		}
-		if _, ok := p.tables[t.oid]; ok && strings.Contains(f.Err.Got, wouldFail) {
-			f.Err.Got = strings.Replace(f.Err.Got, wouldFail, "the LMS's own UPDATE and DELETE fail now", 1)
-			f.Err.Fix += "; until then take the table out: " + dropTable(name, t)
+		pub, ok := p.tables[t.oid]
+		switch out := pub.leavesOut(t); {
+		case !ok:
+			continue
+		case strings.Contains(f.Err.Got, wouldFail):
+			f.Err.Got = strings.Replace(f.Err.Got, wouldFail, failNow, 1)
+		case out != nil:
+			f.Err.Got += ", and published without " + enumerate(out) + ": " + failNow
+		default:
+			continue
+		}
+		f.Err.Fix += "; until then take the table out: " + dropTable(name, t)
+	}
+}
+
+// leavesOut are the columns of the identity that the table's list lacks.
+func (pub published) leavesOut(t *table) []string {
+	var out []string
+	for _, c := range t.columns {
+		if c.Key && pub.list != nil && !slices.Contains(pub.list, c.number) {
+			out = append(out, c.Name)
 		}
 	}
+	return out
 }
 
 func dropTable(publication string, t *table) string {
