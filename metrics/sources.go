@@ -21,6 +21,7 @@ type Replication struct {
 	State        string // one of replicationStates
 	CaughtUp     bool
 	Problem      bool // something is wrong with the slot, the publication or a table
+	Widened      bool // the publication is, for an upgrade of the LMS
 	LagBytes     int64
 	Lag          time.Duration
 	Transactions int64

@@ -168,6 +168,10 @@ func (s *Server) serveReady(w http.ResponseWriter, _ *http.Request) {
 			body = append(body, `,"detail":`...)
 			body = cdc.AppendJSONString(body, check.Detail)
 		}
+		if check.Advice != "" {
+			body = append(body, `,"advice":`...)
+			body = cdc.AppendJSONString(body, check.Advice)
+		}
 		body = append(body, '}')
 	}
 	status := http.StatusOK

@@ -33,6 +33,7 @@ type Check struct {
 	Name   string
 	OK     bool
 	Detail string // when not OK: what is wrong, and the remedy
+	Advice string // in any case: what is still to be done, if anything
 	// Required conditions keep dashboards out while they fail. The others only
 	// show on /readyz.
 	Required bool

@@ -25,7 +25,7 @@ func (r *Reader) inspect(ctx context.Context, c *conn, now cdc.Source, slot *slo
 	}
 	found = append(found, more...)
 	wrong, weight, first := problems(found), worst(found), r.source == (cdc.Source{})
-	r.board.health(wrong, upgrading(found))
+	r.looked(found)
 	if wrong != nil && !r.staying && (first || weight != bearable) {
 		return nil, wrong
 	}
@@ -38,8 +38,10 @@ func (r *Reader) inspect(ctx context.Context, c *conn, now cdc.Source, slot *slo
 	case r.source.Lineage == "": // nobody knows what it was
 		r.source.Lineage, was, known = is.String(), is, true
 	case wrong != nil && weight == serious && lost == nil: // what was missed is compared when all is right
-	case lost == nil && (!known || is.differs(was, r.cfg.Tables, upgrading(found) != nil)):
-		lost = &loss{TablesReplaced, "the publication, one of its tables or a column was made anew, or was missing for a while"}
+	case lost == nil && !known:
+		lost = &loss{TablesReplaced, "what we have is of other tables or columns"}
+	case lost == nil:
+		lost = is.differs(was, r.cfg.Tables, upgrading(found) != nil)
 	}
 	if known {
 		r.tables = knownTables(was, r.cfg.Tables)
@@ -72,4 +74,12 @@ func (r *Reader) putOff(ctx context.Context, c *conn, now cdc.Source, slot *slot
 	}
 	r.lost = lost
 	return why
+}
+
+// looked notes what a look at the catalogue found.
+func (r *Reader) looked(found []Finding) {
+	upgrade := upgrading(found)
+	if before := r.board.health(problems(found), upgrade); before == nil && upgrade != nil {
+		r.log.Warn("the LMS is being upgraded", "reason", upgrade.Error())
+	}
 }

@@ -161,35 +161,38 @@ func unmarshal(b []byte, into any) error {
 	return nil
 }
 
-// apart is the lineage without the rows of pg_publication_rel. While the publication is
-// widened for an upgrade of the LMS, those are not what they were, and nothing is lost.
-func (l lineage) apart() string {
-	l.tables = slices.Clone(l.tables)
-	for i := range l.tables {
-		if l.tables[i].membership != "0" {
-			l.tables[i].membership = "1"
-		}
+// differs answers why the log may lack something since the lineage was as it was; nil: it
+// does not. An optional column that is not there lacks nothing that was; one that is back
+// is compared, within an upgrade when that is over. While the publication is widened for
+// one, the rows of pg_publication_rel are not what they were, and nothing is lost.
+func (l lineage) differs(was lineage, specs []cdc.TableSpec, widened bool) *loss {
+	if l.publication != was.publication {
+		return &loss{TablesReplaced, "the publication was made anew, or lacked some kind of change for a while"}
 	}
-	return l.String()
-}
-
-// differs reports whether the log may lack something since the lineage was as it was. An
-// optional column that is not there lacks nothing that was.
-func (l lineage) differs(was lineage, specs []cdc.TableSpec, widened bool) bool {
-	l.tables = slices.Clone(l.tables)
 	for i, m := range l.tables {
-		m.columns = slices.Clone(m.columns)
-		for j, column := range m.columns {
-			if column == missing && slices.Contains(specs[i].Optional, specs[i].Columns[j]) {
-				m.columns[j] = was.tables[i].columns[j]
+		before, table := was.tables[i], "table "+specs[i].Schema+"."+specs[i].Name
+		out := m.membership == "0" || before.membership == "0"
+		switch {
+		case m.oid != before.oid:
+			return &loss{TablesReplaced, table + " was made anew"}
+		case m.membership != before.membership && (out || !widened):
+			return &loss{TablesReplaced, table + " was listed anew in the publication, or out of it for a while"}
+		case !slices.Equal(m.keys, before.keys):
+			return &loss{TablesAltered, "the key of " + table + " was altered"}
+		}
+		for j, name := range specs[i].Columns {
+			now, then := m.columns[j], before.columns[j]
+			optional := slices.Contains(specs[i].Optional, name)
+			switch {
+			case now == then, optional && (now == missing || widened && then == missing):
+			case then == missing:
+				return &loss{TablesReplaced, "column " + name + " of " + table + " was missing for a while"}
+			default:
+				return &loss{TablesAltered, "column " + name + " of " + table + " was made anew, or has another type"}
 			}
 		}
-		l.tables[i] = m
 	}
-	if widened {
-		return l.apart() != was.apart()
-	}
-	return l.String() != was.String()
+	return nil
 }
 
 // altered reports whether a column that is in both was made anew, or is of another type.

@@ -196,14 +196,16 @@ func (b *board) wait(until time.Time) {
 }
 
 // health is what a look at the catalogue found wrong, and whether the LMS is being
-// upgraded.
-func (b *board) health(wrong error, upgrade *SetupError) {
+// upgraded. It answers whether it was.
+func (b *board) health(wrong error, upgrade *SetupError) (before error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	before = b.upgrade
 	b.watched, b.described, b.upgrade = wrong, nil, nil
 	if upgrade != nil {
 		b.upgrade = upgrade
 	}
+	return before
 }
 
 // renumber begins to count with another offset. What is known of the end of the log was

@@ -86,9 +86,9 @@ func (r *Reader) look(ctx context.Context, c *conn, health bool) error {
 		return err
 	}
 	upgrade := upgrading(found)
-	r.board.health(problems(found), upgrade)
+	r.looked(found)
 	was, known := parseLineage(attached, r.cfg.Tables)
-	replaced := attached != "" && (!known || is.differs(was, r.cfg.Tables, upgrade != nil))
+	replaced := attached != "" && (!known || is.differs(was, r.cfg.Tables, upgrade != nil) != nil)
 	r.board.mu.Lock()
 	defer r.board.mu.Unlock()
 	switch {

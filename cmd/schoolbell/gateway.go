@@ -339,6 +339,9 @@ func (g *gateway) ready() []wsserver.Check {
 	if s.Health != nil {
 		checks[3].Detail = s.Health.Error()
 	}
+	if s.Upgrade != nil {
+		checks[3].Advice = s.Upgrade.Error()
+	}
 	checks = append(checks, g.signIn.check())
 	for i := range checks {
 		if checks[i].OK {

@@ -98,7 +98,7 @@ refused (tail).`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newServeCmd(), newInitCmd(), newCheckCmd(), newDemoCmd(), newTailCmd(), newProfileCmd(), newVersionCmd())
+	root.AddCommand(newServeCmd(), newInitCmd(), newCheckCmd(), newProfileCmd(), newUpgradeCmd(), newDemoCmd(), newTailCmd(), newVersionCmd())
 	return root
 }
 

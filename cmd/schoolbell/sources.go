@@ -61,7 +61,7 @@ func (g *gateway) sources() metrics.Sources {
 func (g *gateway) replicationMetrics() metrics.Replication {
 	s := g.reader.Status()
 	m := metrics.Replication{
-		State: string(s.State), CaughtUp: s.CaughtUp, Problem: s.Health != nil,
+		State: string(s.State), CaughtUp: s.CaughtUp, Problem: s.Health != nil, Widened: s.Upgrade != nil,
 		LagBytes: s.LagBytes, Lag: s.Lag, Transactions: s.Transactions, Reconnects: words(s.Reconnects),
 		Resnapshots: words(s.Resnapshots), PutOff: s.PutOff,
 	}
