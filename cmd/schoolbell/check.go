@@ -85,6 +85,11 @@ func check(cmd *cobra.Command, cfg Config, p *profile.Profile) error {
 	if wrong > 0 {
 		return fmt.Errorf("%d to mend, in this order", wrong)
 	}
+	snapshot, err := estimate(cmd, cfg, p)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(out, snapshot)
 	fmt.Fprintln(out, noticing(cfg, p))
 	fmt.Fprintf(out, "all is well: schoolbell serve can follow %d tables of profile %s\n", len(p.Tables()), p.Name())
 	return nil
