@@ -3,6 +3,7 @@ package replication_test
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -125,33 +126,33 @@ func TestWhatWouldBeMisreadStopsTheStreamUntilItIsMended(t *testing.T) {
 	}{
 		{
 			"mapped column retyped", "ALTER TABLE people ALTER number TYPE text USING 'one'", "UPDATE people SET number = 'missed' WHERE id = 1",
-			"(the log has column number of table public.people with another type)", "", true,
+			`\(the log has column number of table public\.people with another type\)|\(column number of table public\.people was made anew, or has another type\)`, "", true,
 		},
 		{
 			"mapped column dropped, and another in its place", "ALTER TABLE work DROP COLUMN mark", "UPDATE work SET note = 'x'",
-			"(the log lacks column mark of table public.work), which waits until this is put right: column mark of table public.work is missing",
+			`\((the log lacks column mark of table public\.work|column mark of table public\.work is missing)\), which waits until this is put right: column mark of table public\.work is missing`,
 			"ALTER TABLE work ADD COLUMN mark text DEFAULT 'new'", true,
 		},
 		{
 			"mapped column renamed for a while", "ALTER TABLE work RENAME mark TO score", "UPDATE work SET score = 'missed' WHERE student = 1",
-			"(the log lacks column mark of table public.work), which waits until this is put right: column mark of table public.work is missing",
+			`\((the log lacks column mark of table public\.work|column mark of table public\.work is missing)\), which waits until this is put right: column mark of table public\.work is missing`,
 			"ALTER TABLE work RENAME score TO mark", false,
 		},
 		{
 			"key dropped for a while", "ALTER TABLE work DROP CONSTRAINT work_pkey", "INSERT INTO work VALUES ('', 3, 3, 'missed')",
-			"(the log has table public.work without a key), which waits until this is put right: replica identity of public.work is missing, for want of a primary key: " +
+			regexp.QuoteMeta("(the log has table public.work without a key), which waits until this is put right: replica identity of public.work is missing, for want of a primary key: " +
 				`published, the LMS's own UPDATE and DELETE fail now, want a primary key, or a unique index on columns that are NOT NULL; ` +
-				`fix: ALTER TABLE "public"."work" ADD PRIMARY KEY (<columns>); until then take the table out: ALTER PUBLICATION "schoolbell" DROP TABLE ONLY "public"."work"`,
+				`fix: ALTER TABLE "public"."work" ADD PRIMARY KEY (<columns>); until then take the table out: ALTER PUBLICATION "schoolbell" DROP TABLE ONLY "public"."work"`),
 			"ALTER TABLE work ADD PRIMARY KEY (student, assignment)", false,
 		},
 		{
 			"another key", "ALTER TABLE work DROP CONSTRAINT work_pkey, ADD PRIMARY KEY (student, assignment, mark)", "UPDATE work SET mark = 'missed' WHERE student = 1",
-			"key of table public.work is assignment (an integer), student (an integer) and mark (text), by which every row would look new, want assignment (an integer) and student (an integer), as when the table was read; fix: change it back, or begin afresh",
+			regexp.QuoteMeta("key of table public.work is assignment (an integer), student (an integer) and mark (text), by which every row would look new, want assignment (an integer) and student (an integer), as when the table was read; fix: change it back, or begin afresh"),
 			"ALTER TABLE work DROP CONSTRAINT work_pkey, ADD PRIMARY KEY (student, assignment)", false,
 		},
 		{
 			"key retyped", "ALTER TABLE work ALTER student TYPE text", "UPDATE work SET mark = 'missed' WHERE student = '1'",
-			"key of table public.work is assignment (an integer) and student (text), by which every row would look new",
+			regexp.QuoteMeta("key of table public.work is assignment (an integer) and student (text), by which every row would look new"),
 			"ALTER TABLE work ALTER student TYPE int USING student::int", false,
 		},
 		{
@@ -168,7 +169,7 @@ func TestWhatWouldBeMisreadStopsTheStreamUntilItIsMended(t *testing.T) {
 			had, hadPeople := k.table(work), k.table(people)
 			if c.says != "" {
 				until(t, "it stops and says why", func() bool {
-					return r.Status().State == replication.Waiting && strings.Contains(r.Status().Reason, c.says)
+					return r.Status().State == replication.Waiting && regexp.MustCompile(c.says).MatchString(r.Status().Reason)
 				})
 				require.Equal(t, had, k.table(work), "nothing was misread")
 				require.Equal(t, hadPeople, k.table(people), "nothing was misread")

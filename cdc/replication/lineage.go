@@ -185,6 +185,8 @@ func (l lineage) differs(was lineage, specs []cdc.TableSpec, widened bool) *loss
 			optional := slices.Contains(specs[i].Optional, name)
 			switch {
 			case now == then, optional && (now == missing || widened && then == missing):
+			case now == missing:
+				return &loss{TablesReplaced, "column " + name + " of " + table + " is missing"}
 			case then == missing:
 				return &loss{TablesReplaced, "column " + name + " of " + table + " was missing for a while"}
 			default:

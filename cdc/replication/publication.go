@@ -30,11 +30,18 @@ type published struct {
 
 // readPublication answers nil when there is none of that name.
 func readPublication(ctx context.Context, c *conn, name string) (*publication, error) {
+	// By one statement: somebody may be changing it.
 	rows, err := c.query(ctx, `
 		SELECT p.oid, p.puballtables, p.pubinsert, p.pubupdate, p.pubdelete,
 			COALESCE(pg_catalog.to_jsonb(p) ->> 'pubtruncate', 'false')::bool,
-			COALESCE(pg_catalog.obj_description(p.oid, 'pg_publication'), '')
-		FROM pg_catalog.pg_publication p WHERE p.pubname = `+literal(name))
+			COALESCE(pg_catalog.obj_description(p.oid, 'pg_publication'), ''),
+			pr.prrelid, n.nspname, c.relname, pg_catalog.to_jsonb(pr) ->> 'prattrs',
+			pg_catalog.to_jsonb(pr) ->> 'prqual' IS NOT NULL
+		FROM pg_catalog.pg_publication p
+		LEFT JOIN pg_catalog.pg_publication_rel pr ON pr.prpubid = p.oid
+		LEFT JOIN pg_catalog.pg_class c ON c.oid = pr.prrelid
+		LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		WHERE p.pubname = `+literal(name))
 	if err != nil {
 		return nil, fmt.Errorf("read the publication: %w", err)
 	}
@@ -47,18 +54,10 @@ func readPublication(ctx context.Context, c *conn, name string) (*publication, e
 			p.actions = append(p.actions, action)
 		}
 	}
-	rows, err = c.query(ctx, `
-		SELECT pr.prrelid, n.nspname, c.relname, pg_catalog.to_jsonb(pr) ->> 'prattrs',
-			pg_catalog.to_jsonb(pr) ->> 'prqual' IS NOT NULL
-		FROM pg_catalog.pg_publication_rel pr
-		JOIN pg_catalog.pg_class c ON c.oid = pr.prrelid
-		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-		WHERE pr.prpubid = `+p.oid)
-	if err != nil {
-		return nil, fmt.Errorf("read the publication's tables: %w", err)
-	}
 	for _, r := range rows {
-		p.tables[uint32(r.int(0))] = published{schema: r.text(1), name: r.text(2), list: r.numbers(3), filter: r.bool(4)}
+		if !r.null(7) {
+			p.tables[uint32(r.int(7))] = published{schema: r.text(8), name: r.text(9), list: r.numbers(10), filter: r.bool(11)}
+		}
 	}
 	if c.version >= listsFrom {
 		rows, err = c.query(ctx, `
