@@ -61,6 +61,7 @@ func TestChangesOfTheTablesThatConcernNothingMappedChangeNothing(t *testing.T) {
 		{"unmapped column renamed", "ALTER TABLE people RENAME password TO extra"},
 		{"unmapped column retyped", "ALTER TABLE people ALTER password TYPE bytea USING NULL"},
 		{"described again", "ALTER TABLE work ALTER mark SET DEFAULT '1', ADD CHECK (assignment >= 0)"},
+		{"more in the index of the key", "ALTER TABLE work DROP CONSTRAINT work_pkey, ADD PRIMARY KEY (student, assignment) INCLUDE (mark)"},
 		{"emptied", "TRUNCATE work, people"},
 		{"rewritten as it was", "VACUUM FULL work"},
 		{"mapped column renamed and back, and nothing written", "ALTER TABLE work RENAME mark TO score; ALTER TABLE work RENAME score TO mark"},
@@ -293,4 +294,35 @@ func TestWhatTheProfileCannotReadIsRefused(t *testing.T) {
 	require.Equal(t, []string{want}, s.wrong(t))
 	s.exec(t, "ALTER TABLE work ALTER mark TYPE text")
 	s.ends(t, r, k)
+}
+
+// Who may see what follows from such a table. What was taken from somebody meanwhile
+// would not be seen, so nobody is told anything.
+func TestNothingIsToldWhileTheLogDoesNotTellWhoMaySeeWhat(t *testing.T) {
+	for _, c := range []struct{ name, sql, says, mends string }{
+		{"out of the publication", "ALTER PUBLICATION schoolbell DROP TABLE people", `publication "schoolbell" is without table public.people`, ""},
+		{"dropped", "DROP TABLE people", "table public.people is missing", "CREATE TABLE people (id bigint PRIMARY KEY, email text, at timestamptz, span interval, number float8, raw bytea)"},
+		{"renamed", "ALTER TABLE people RENAME TO persons", "table public.people is missing", "ALTER TABLE persons RENAME TO people"},
+		{"without its deletions", "ALTER PUBLICATION schoolbell SET (publish = 'insert, update')", `publication "schoolbell" is without delete, truncate`, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, k := upgradable(t), newSink()
+			r := s.following(t, k)
+			s.exec(t, c.sql)
+			until(t, "it stops and says why", func() bool {
+				return r.Status().State == replication.Waiting && strings.Contains(r.Status().Reason, c.says)
+			})
+			require.ErrorContains(t, r.Status().Health, c.says)
+			s.exec(t, "INSERT INTO work VALUES ('', 9, 9, 'meanwhile')")
+			attempts := r.Status().Reconnects[replication.Setup]
+			until(t, "more attempts", func() bool { return r.Status().Reconnects[replication.Setup] > attempts+1 })
+			require.NotContains(t, k.table(work), "9/9")
+			require.Zero(t, ask[int](t, s.Conn, "SELECT count(*) FROM pg_replication_slots WHERE slot_name = $1", s.cfg.Slot), "no log is held meanwhile")
+			if c.mends != "" {
+				s.exec(t, c.mends)
+			}
+			require.NoError(t, replication.Init(t.Context(), s.cfg))
+			s.recovered(t, r, k, 1, replication.TablesReplaced)
+		})
+	}
 }

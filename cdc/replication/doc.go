@@ -34,6 +34,9 @@
 //	   │                        ▼
 //	   └──▶ another server, something wrong, slot in use ──▶ wait, and say why ──▶ connect
 //
+// A loss that has to wait until something is put right, or until an upgrade of the LMS is
+// over, gives the slot back first: what it would hold is of no more use.
+//
 // Positions are ours: the server's own, and an offset that grows where a server counts
 // from lower than the one before. What is written to the server or read by a DBA is the
 // server's own; the types cdc.LSN and serverLSN keep the two apart.
@@ -48,6 +51,10 @@
 //   - Nothing is confirmed that Sync did not answer for.
 //   - The loss of the slot, of the server or of a part of the log is noticed, and costs a
 //     snapshot: the sink again has what the database has. Positions grow in any case.
+//   - A table that changes under way is read right or not at all. Optional columns that
+//     vanish are done without; before anything that would be misread the stream ends, and
+//     the tables are compared once all is right.
+//   - Where the log does not tell who may see what, nothing is told until it does.
 //   - Snapshots are rationed: what breaks the log off all the time does not make the
 //     server read all tables all the time. Another server is adopted only with consent.
 //   - Nobody waits for us: a keepalive is answered at once, also in the middle of a
@@ -62,5 +69,6 @@
 //
 // Run is one goroutine: it owns the connection, and the sink runs in it. Watch is
 // another, with a small connection of its own. Both belong to the caller. Status may
-// be asked from anywhere. Check, Look, InitSQL and Init need no Reader.
+// be asked from anywhere. Check, Look, Init, BeginUpgrade, EndUpgrade and
+// EstimateSnapshot need no Reader.
 package replication

@@ -109,7 +109,7 @@ func readLineage(ctx context.Context, c *conn, cfg Config) (lineage, error) {
 				FROM unnest(w.columns) WITH ORDINALITY AS o (name, n)
 				LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = o.name AND NOT a.attisdropped),
 			(SELECT json_agg(json_build_object('Name', a.attname, 'Type', a.atttypid::bigint) ORDER BY a.attnum)
-				FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+				FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
 				WHERE i.indrelid = c.oid AND i.indisvalid AND i.indimmediate
 				AND CASE c.relreplident WHEN 'i' THEN i.indisreplident WHEN 'n' THEN false ELSE i.indisprimary END)
 		FROM (VALUES `+strings.Join(values, ",")+`) AS w (i, schema, name, columns)
