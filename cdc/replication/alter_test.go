@@ -326,3 +326,35 @@ func TestNothingIsToldWhileTheLogDoesNotTellWhoMaySeeWhat(t *testing.T) {
 		})
 	}
 }
+
+// All is as it was by the time that somebody looks. Only the log tells that it was not.
+func TestWhatTheLogTellsOfThePastIsNotMisread(t *testing.T) {
+	for _, c := range []struct{ name, sql, says string }{
+		{"a column of another name", "ALTER TABLE work RENAME mark TO score; UPDATE work SET score = 'missed' WHERE student = 1; ALTER TABLE work RENAME score TO mark",
+			"the log lacks column mark of table public.work"},
+		{"a column of another type", "ALTER TABLE work ALTER mark TYPE int USING 7; UPDATE work SET mark = 8 WHERE student = 1; ALTER TABLE work ALTER mark TYPE text",
+			"the log has column mark of table public.work with another type"},
+		{"another key", "ALTER TABLE work DROP CONSTRAINT work_pkey, ADD PRIMARY KEY (assignment, student, mark); UPDATE work SET mark = 'missed' WHERE student = 1; " +
+			"ALTER TABLE work DROP CONSTRAINT work_pkey, ADD PRIMARY KEY (student, assignment)",
+			"the log has table public.work with the key assignment (an integer), student (an integer) and mark (text)"},
+		{"no key", "ALTER TABLE work DROP CONSTRAINT work_pkey; INSERT INTO work VALUES ('', 3, 3, 'missed'); ALTER TABLE work ADD PRIMARY KEY (student, assignment)",
+			"the log has table public.work without a key"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := upgradable(t)
+			widened := s.begin(t).NoLists == 0
+			k := s.followed(t)
+			for _, sql := range strings.Split(c.sql, "; ") { // each a transaction of its own
+				s.exec(t, sql)
+			}
+			r, stop := s.run(t, k, k.checkpoint())
+			if widened {
+				until(t, "it says what it waits for", func() bool { return strings.Contains(r.Status().Reason, "("+c.says+")") })
+				require.Equal(t, "1|1|5", k.table(work)["1/1"], "nothing was misread")
+				s.end(t)
+			}
+			s.recovered(t, r, k, 1, replication.TablesAltered)
+			require.NoError(t, stop())
+		})
+	}
+}
