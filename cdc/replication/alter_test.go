@@ -217,6 +217,7 @@ func TestAColumnThatIsOptionalIsDoneWithoutUntilItIsBack(t *testing.T) {
 			require.Equal(t, 1, k.snapshots())
 			until(t, "it says so", func() bool { return r.Status().Health != nil })
 			require.ErrorContains(t, r.Status().Health, "column email of table public.people is missing, want a column of the table; fix: ")
+			require.True(t, r.Status().Degraded)
 
 			s.exec(t, c.returns)
 			require.NoError(t, replication.Init(t.Context(), s.cfg))
@@ -313,6 +314,7 @@ func TestNothingIsToldWhileTheLogDoesNotTellWhoMaySeeWhat(t *testing.T) {
 				return r.Status().State == replication.Waiting && strings.Contains(r.Status().Reason, c.says)
 			})
 			require.ErrorContains(t, r.Status().Health, c.says)
+			require.False(t, r.Status().Degraded)
 			s.exec(t, "INSERT INTO work VALUES ('', 9, 9, 'meanwhile')")
 			attempts := r.Status().Reconnects[replication.Setup]
 			until(t, "more attempts", func() bool { return r.Status().Reconnects[replication.Setup] > attempts+1 })

@@ -34,6 +34,7 @@ func (r *Reader) inspect(ctx context.Context, c *conn, now cdc.Source, slot *slo
 		return nil, err
 	}
 	was, known := parseLineage(r.source.Lineage, r.cfg.Tables)
+	known = known && r.stale == nil // it may be of other tables in the same number
 	switch {
 	case r.source.Lineage == "": // nobody knows what it was
 		r.source.Lineage, was, known = is.String(), is, true
@@ -79,7 +80,7 @@ func (r *Reader) putOff(ctx context.Context, c *conn, now cdc.Source, slot *slot
 // looked notes what a look at the catalogue found.
 func (r *Reader) looked(found []Finding) {
 	upgrade := upgrading(found)
-	if before := r.board.health(problems(found), upgrade); before == nil && upgrade != nil {
+	if before := r.board.health(found, upgrade); before == nil && upgrade != nil {
 		r.log.Warn("the LMS is being upgraded", "reason", upgrade.Error())
 	}
 }

@@ -36,7 +36,7 @@ func (r *Reader) snapshot(ctx context.Context, name string, snap *cdc.Snapshot, 
 	if snap.Time, err = readClock(ctx, c); err != nil {
 		return err
 	}
-	if was, known := parseLineage(r.source.Lineage, r.cfg.Tables); known {
+	if was, known := parseLineage(r.source.Lineage, r.cfg.Tables); known && r.stale == nil {
 		snap.Altered = lineage.altered(was)
 	}
 	snap.Source.Lineage = lineage.String()

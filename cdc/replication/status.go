@@ -49,6 +49,8 @@ type Status struct {
 	// Health is what Watch or the log found wrong with the slot, the publication or a
 	// table, each with its remedy; nil: nothing.
 	Health error
+	// Degraded says that Health is of optional columns alone: everything else is told.
+	Degraded bool
 	// Upgrade says since when the publication has been widened for an upgrade of the LMS,
 	// and what to run when that is over; nil: it is not.
 	Upgrade error
@@ -134,6 +136,7 @@ type board struct {
 	reason     string
 	watched    error // health by Watch
 	described  error // health by the last change of a table in the log, until Watch has looked
+	degraded   bool  // watched is of optional columns alone
 	upgrade    error // that the publication is widened
 	table      string
 	done       bool
@@ -197,11 +200,12 @@ func (b *board) wait(until time.Time) {
 
 // health is what a look at the catalogue found wrong, and whether the LMS is being
 // upgraded. It answers whether it was.
-func (b *board) health(wrong error, upgrade *SetupError) (before error) {
+func (b *board) health(found []Finding, upgrade *SetupError) (before error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	before = b.upgrade
-	b.watched, b.described, b.upgrade = wrong, nil, nil
+	b.watched, b.described, b.upgrade = problems(found), nil, nil
+	b.degraded = b.watched != nil && worst(found) == bearable
 	if upgrade != nil {
 		b.upgrade = upgrade
 	}
@@ -282,6 +286,7 @@ func (r *Reader) Status() Status {
 	defer b.mu.Unlock()
 	s.State, s.Reason, s.Slot = b.state, b.reason, b.slot
 	s.PutOff, s.Health, s.Upgrade = b.putOff, b.watched, b.upgrade
+	s.Degraded = b.degraded
 	if s.Health == nil {
 		s.Health = b.described
 	}

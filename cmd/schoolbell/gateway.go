@@ -334,13 +334,7 @@ func (g *gateway) ready() []wsserver.Check {
 		{Name: "snapshot", OK: at.Complete, Required: true, Detail: snapshotDetail(s)},
 		{Name: "stream", OK: s.State == replication.Streaming, Required: s.ServerEnd == 0, Detail: streamDetail(s)},
 		{Name: "lag", OK: s.Lag < lateAfter, Detail: fmt.Sprintf("%v behind the log; fix: look for a long transaction, a slow disk or a busy processor", s.Lag.Round(time.Second))},
-		{Name: "publication", OK: s.Health == nil},
-	}
-	if s.Health != nil {
-		checks[3].Detail = s.Health.Error()
-	}
-	if s.Upgrade != nil {
-		checks[3].Advice = s.Upgrade.Error()
+		publicationCheck(s),
 	}
 	checks = append(checks, g.signIn.check())
 	for i := range checks {
@@ -349,6 +343,21 @@ func (g *gateway) ready() []wsserver.Check {
 		}
 	}
 	return checks
+}
+
+// publicationCheck: a title that is missing, and an upgrade of the LMS, keep nobody out.
+func publicationCheck(s replication.Status) wsserver.Check {
+	c := wsserver.Check{Name: "publication", OK: s.Health == nil || s.Degraded}
+	advice := []error{s.Upgrade}
+	if c.OK {
+		advice = append(advice, s.Health)
+	} else {
+		c.Detail = s.Health.Error()
+	}
+	if said := errors.Join(advice...); said != nil {
+		c.Advice = said.Error()
+	}
+	return c
 }
 
 func streamDetail(s replication.Status) string {

@@ -32,9 +32,9 @@ func TestWhatBreaksWhileTheGatewayRunsShowsAndHeals(t *testing.T) {
 		},
 		{
 			"publication widened for an upgrade, which drops a column",
-			`ALTER PUBLICATION schoolbell DROP TABLE accounts_user; ALTER PUBLICATION schoolbell ADD TABLE accounts_user; ALTER TABLE accounts_user DROP COLUMN last_name`,
-			`column last_name of table public.accounts_user is missing, `,
-			`ALTER TABLE accounts_user ADD COLUMN last_name varchar(150) NOT NULL DEFAULT ''; ` + withLists(t,
+			`ALTER PUBLICATION schoolbell DROP TABLE accounts_user; ALTER PUBLICATION schoolbell ADD TABLE accounts_user; ALTER TABLE accounts_user DROP COLUMN email`,
+			`column email of table public.accounts_user is missing, `,
+			`ALTER TABLE accounts_user ADD COLUMN email varchar(254) NOT NULL DEFAULT ''; ` + withLists(t,
 				`ALTER PUBLICATION schoolbell DROP TABLE accounts_user; ALTER PUBLICATION schoolbell ADD TABLE accounts_user (id, email, first_name, last_name, role, is_active)`),
 		},
 		{

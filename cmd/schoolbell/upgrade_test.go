@@ -71,7 +71,10 @@ func TestTheLMSIsUpgradedWhileDashboardsAreOpen(t *testing.T) {
 	s.grade(62)
 	s.sees(d, 2)
 	s.reattach()
-	s.waiting(`"publication":{"ok":false`, "column title of table public.assignments_assignment is missing")
+	s.saying("column title of table public.assignments_assignment is missing, want a column of the table; fix: ")
+	get(t, "http://"+s.admin+"/metrics", func(_ int, page string) bool {
+		return strings.Contains(page, "\nschoolbell_replication_problem 1\n")
+	})
 	s.exec(`ALTER TABLE assignments_assignment RENAME name TO title`)
 
 	// The mark: rather nothing is told than that everybody was graded anew.
