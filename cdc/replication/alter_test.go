@@ -164,11 +164,11 @@ func TestWhatWouldBeMisreadStopsTheStreamUntilItIsMended(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s, k := upgradable(t), newSink()
 			r := s.following(t, k)
-			s.begin(t)
+			u := s.begin(t)
 			s.exec(t, c.sql)
 			s.exec(t, c.writes)
 			had, hadPeople := k.table(work), k.table(people)
-			if c.says != "" {
+			if c.says != "" && (c.mends != "" || u.NoLists == 0) { // without lists nobody waits for the end
 				until(t, "it stops and says why", func() bool {
 					return r.Status().State == replication.Waiting && regexp.MustCompile(c.says).MatchString(r.Status().Reason)
 				})
