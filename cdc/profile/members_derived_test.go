@@ -168,7 +168,7 @@ func TestAGradeInMoodleIsThatOfAPersonAndOfTheirTeams(t *testing.T) {
 	b, rows, _ := s.rows("submission", "1")
 	work, ok := b.Submission.Read(rows[0], profile.SubmissionFields{})
 	require.True(t, ok)
-	require.Equal(t, profile.SubmissionFields{Assignment: cdc.IntID(100), Student: cdc.IntID(0), Group: cdc.IntID(2), GroupName: "Blue",
+	require.Equal(t, profile.SubmissionFields{Assignment: cdc.IntID(100), Group: cdc.IntID(2), GroupName: "Blue",
 		Attempt: cdc.IntID(3), Submitted: work.Submitted}, work)
 	require.NotZero(t, work.Submitted)
 	b, rows, _ = s.rows("submission", "2")
