@@ -24,6 +24,7 @@ func arrows() map[string][]string {
 		"cdc/pgoutput":           {"cdc"},
 		"cdc/replication":        {"cdc", "cdc/pgoutput"},
 		"cdc/profile":            {"cdc"},
+		"cdc/profile/guess":      {"cdc", "cdc/profile"},
 		"cdc/shadow":             {"cdc"},
 		"cdc/projection":         {"cdc", "cdc/profile", "cdc/shadow"},
 		"router":                 {"cdc"},
@@ -37,7 +38,7 @@ func arrows() map[string][]string {
 		"deploy/school/moodle":   {"deploy/school"},
 		"wsserver/web/webtest":   {},
 		"cmd/schoolbell": {
-			"cdc", "cdc/pgoutput", "cdc/replication", "cdc/profile", "cdc/shadow", "cdc/projection",
+			"cdc", "cdc/pgoutput", "cdc/replication", "cdc/profile", "cdc/profile/guess", "cdc/shadow", "cdc/projection",
 			"router", "wsserver/auth", "wsserver/web", "wsserver", "metrics", "deploy/postgres",
 			"deploy/school", "deploy/school/moodle",
 		},
