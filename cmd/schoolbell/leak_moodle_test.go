@@ -175,7 +175,7 @@ const (
 	moodleCutOff   = `UPDATE mdl_assign SET cutoffdate = CASE $2::int % 3 WHEN 0 THEN 0 WHEN 1 THEN ` + moodleSeconds + ` + 86400 ELSE ` + moodleSeconds + ` - 86400 END WHERE id = $1`
 	moodleReveal   = `UPDATE mdl_assign SET revealidentities = 1 - revealidentities WHERE id = $1 AND blindmarking = 1`
 	moodleMode     = `UPDATE mdl_course_modules SET groupmode = $2::int % 3 WHERE module = 1 AND instance = $1`
-	moodleForce    = `UPDATE mdl_course SET groupmodeforce = $2::int % 2, groupmode = $2::int / 2 % 3 WHERE id = (SELECT course FROM mdl_assign WHERE id = $1)`
+	moodleForce    = `UPDATE mdl_course SET groupmodeforce = $2::int / 3 % 2, groupmode = $2::int / 6 % 3 WHERE id = (SELECT course FROM mdl_assign WHERE id = $1)`
 	moodleUnlist   = `UPDATE mdl_course SET visible = 1 - visible WHERE id = (SELECT course FROM mdl_assign WHERE id = $1)`
 	moodleMarkAll  = `UPDATE mdl_assign_grades SET grade = $2::int + 30 WHERE assignment = $1 AND userid % 3 = $2::int % 3`
 	moodleTeamMark = `INSERT INTO mdl_assign_grades (assignment, userid, grader, grade, attemptnumber) SELECT s.assignment, gm.userid, 3, $2::int, s.attemptnumber FROM mdl_assign_submission s JOIN mdl_groups_members gm ON gm.groupid = s.groupid JOIN mdl_user u ON u.id = gm.userid AND u.username LIKE 'student%' WHERE s.assignment = $1 AND s.latest = 1 AND s.userid = 0 AND s.groupid % 2 = $2::int % 2 ON CONFLICT (assignment, userid, attemptnumber) DO UPDATE SET grade = excluded.grade`
@@ -241,7 +241,7 @@ func (m *moodleActs) draw() operation {
 		together(moodleSubmission, moodleStaffTo, moodleSubmit), together(moodleSubmission, moodleLeave, moodleGrade), together(moodleSubmission, moodleReopen, moodleLeave, moodleGrade),
 		together(moodleSubmission, moodleDropOut, moodleGrade, moodleState), together(moodleSubmission, moodleStaffUp, moodleSubmit),
 		together(moodleAssignment, moodleHide, moodleCutOff), together(moodleAssignment, moodleMode, moodleMarkAll), together(moodleAssignment, moodleForce, moodleMarkAll),
-		together(moodleAssignment, moodleForbid, moodleMarkAll), together(moodleAssignment, moodleTransfer, moodleHide), together(moodleAssignment, moodleTransfer, moodleMarkAll),
+		together(moodleAssignment, moodleForbid, moodleMarkAll), together(moodleAssignment, moodleForbid, moodleForce, moodleMarkAll), together(moodleAssignment, moodleForbid, moodleForce), together(moodleAssignment, moodleTransfer, moodleHide), together(moodleAssignment, moodleTransfer, moodleMarkAll),
 		together(moodleAssignment, moodleUnlist, moodleHide), together(moodleAssignment, moodleWithIt, moodleHide), together(moodleAssignment, moodleWithIt, moodleMarkAll),
 		together(moodleAssignment, moodleReveal, moodleMarkAll), together(moodleAssignment, moodleMode, moodleTeamMark, moodleTeams),
 	}
