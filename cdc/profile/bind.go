@@ -28,8 +28,10 @@ type Binding struct {
 }
 
 // Key is the identity of a row: its replica identity, several columns joined with
-// ":"; with identity full, where every column is part of it, the column id. Of a
-// deleted row it reads the old row.
+// ":". Where that is not the primary key, which is then part of it, a row is known by
+// the column id, if it has one: with identity full, where every column is part of it,
+// and with another index, like that of an LMS which puts a tenant before the id.
+// Others refer to the row by its id, and that stays what it is when the tenant changes.
 func (b *Binding) Key(row []cdc.Value) cdc.ID { return b.identity.id(row) }
 
 // Bind finds the profile's columns in a table. A table that the profile does not
@@ -77,9 +79,11 @@ func (b *binder) wrong(format string, args ...any) {
 // identity finds the columns of Binding.Key.
 func (b *binder) identity() {
 	var key identity
+	isID := func(c cdc.Column) bool { return c.Name == "id" && c.Key }
+	byID := b.t.Identity == cdc.IdentityFull || b.t.Identity == cdc.IdentityIndex && slices.ContainsFunc(b.t.Columns, isID)
 	for i, c := range b.t.Columns {
 		switch {
-		case b.t.Identity == cdc.IdentityFull && c.Name != "id":
+		case byID && c.Name != "id":
 		case b.t.Identity == cdc.IdentityFull, c.Key:
 			key = append(key, column{index: i, typ: c.Type, class: classOf(c.Type)})
 		}

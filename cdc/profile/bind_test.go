@@ -141,3 +141,26 @@ func TestATimeInAColumnThatIsNoneIsRefused(t *testing.T) {
 	require.ErrorContains(t, err, `submission.at is column "assignment_id", an integer`, "what nothing reads must be so all the same")
 	require.ErrorContains(t, err, `no column "graded_on"`)
 }
+
+// Canvas has most of its tables replicated by an index with the root account, or an array of
+// them, before the id.
+func TestARowIsKnownByItsIDWhereTheIdentityHasMore(t *testing.T) {
+	users := &cdc.Table{Schema: "public", Name: "accounts_user", Identity: cdc.IdentityIndex, Columns: []cdc.Column{
+		{Name: "tenants", Type: 1016, Key: true}, {Name: "id", Type: int8s, Key: true}, {Name: "first_name", Type: text}, {Name: "last_name", Type: text},
+		{Name: "email", Type: text}, {Name: "is_active", Type: boolean}, {Name: "role", Type: text},
+	}}
+	row := []cdc.Value{{Kind: cdc.Text, Data: []byte("{1,9}")}, {Kind: cdc.Text, Data: []byte("5")}, {Kind: cdc.Null}, {Kind: cdc.Null}, {Kind: cdc.Null}, {Kind: cdc.Null}, {Kind: cdc.Null}}
+	b, err := open(t, "django").Bind(users)
+	require.NoError(t, err)
+	require.Equal(t, cdc.ParseID("5"), b.Key(row))
+
+	users.Identity = cdc.IdentityDefault // a primary key of two columns
+	b, err = open(t, "django").Bind(users)
+	require.NoError(t, err)
+	require.Equal(t, "{1,9}:5", b.Key(row).String())
+
+	users.Identity, users.Columns[1].Key = cdc.IdentityIndex, false // an index without the id
+	b, err = open(t, "django").Bind(users)
+	require.NoError(t, err)
+	require.Equal(t, "{1,9}", b.Key(row).String())
+}
