@@ -284,6 +284,7 @@ func (b *binder) assignment(a assignmentSpec) *AssignmentRow {
 		closes:      b.moment("assignment.closes", a.closes),
 		bySection:   b.condition(a.bySection),
 		anonymous:   b.ifSaid(a.anonymous),
+		gone:        b.ifSaid(a.gone),
 		times:       b.p.times,
 	}
 }

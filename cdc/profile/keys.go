@@ -154,6 +154,7 @@ func assignmentKeys() []key {
 		{"closes", shapeColumn, false, "The time at which it closes by itself."},
 		{"by_section", shapeCondition, false, "Only while it holds, own_section_only limits people in this assignment. Default: always."},
 		{"anonymous", shapeCondition, false, "While it holds, nobody is told whose work it is. Default: never."},
+		{"gone", shapeCondition, false, "While it holds, the row is deleted and may come back: it is closed and counted nowhere. Default: never."},
 	}
 }
 

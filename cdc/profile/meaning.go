@@ -64,7 +64,7 @@ func (p *Profile) meaning() string {
 func (w *meaningWriter) works() {
 	a := w.p.assign
 	w.of(&a.source)
-	w.line("assignment", a.table, w.when(a.where), w.when(a.published), w.when(a.closed), w.when(a.bySection), w.when(a.anonymous),
+	w.line("assignment", a.table, w.when(a.where), w.when(a.published), w.when(a.closed), w.when(a.bySection), w.when(a.anonymous), w.when(a.gone),
 		w.key([]string{a.title, a.description, a.due, a.closes}), w.key(a.course), w.key(a.teacher))
 	if g := w.p.given; g != nil {
 		w.line("assigned", g.table, quoteAll([]string{g.assignment, g.student}))

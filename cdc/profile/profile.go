@@ -69,9 +69,9 @@ type (
 	}
 	assignmentSpec struct {
 		source
-		where, published, closed, bySection, anonymous condition
-		title, description, due, closes                string
-		course, teacher                                []string
+		where, gone, published, closed, bySection, anonymous condition
+		title, description, due, closes                      string
+		course, teacher                                      []string
 	}
 	assignedSpec struct {
 		source

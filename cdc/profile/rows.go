@@ -68,6 +68,7 @@ type AssignmentFields struct {
 	Closes      time.Time // when it closes by itself, like Due; zero: it does not
 	BySection   bool      // whoever sees their own section only, does so in this assignment
 	Anonymous   bool      // nobody is told whose work it is
+	Gone        bool      // deleted, and may come back
 }
 
 // descriptionLength is how many characters of a description clients are told.
@@ -75,11 +76,11 @@ const descriptionLength = 200
 
 // AssignmentRow reads the rows of assignments.
 type AssignmentRow struct {
-	where, published, closed, bySection, anonymous clauses
-	hasClosed                                      bool
-	title, description, due, closes                column
-	course, teacher                                identity
-	times                                          times
+	where, gone, published, closed, bySection, anonymous clauses
+	hasClosed                                            bool
+	title, description, due, closes                      column
+	course, teacher                                      identity
+	times                                                times
 }
 
 // Read reads an assignment, given what was known of it before (the zero value:
@@ -99,6 +100,7 @@ func (a *AssignmentRow) Read(row []cdc.Value, was AssignmentFields) (AssignmentF
 		Closes:      a.times.read(row, a.closes, was.Closes),
 		BySection:   a.bySection.eval(row).or(was.BySection),
 		Anonymous:   a.anonymous.eval(row).or(was.Anonymous),
+		Gone:        a.gone.eval(row).or(was.Gone),
 	}, true
 }
 

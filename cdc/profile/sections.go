@@ -200,7 +200,7 @@ func (r *reader) assignment() {
 		where: r.condition(s, "where"), published: r.condition(s, "published"), closed: r.condition(s, "closed"),
 		title: r.column(s, "title"), description: r.column(s, "description"), course: r.key(s, "course"),
 		teacher: r.key(s, "teacher"), due: r.column(s, "due"), closes: r.column(s, "closes"),
-		bySection: r.condition(s, "by_section"), anonymous: r.condition(s, "anonymous"),
+		bySection: r.condition(s, "by_section"), anonymous: r.condition(s, "anonymous"), gone: r.condition(s, "gone"),
 	}
 	a.source = *s.src
 	r.p.assign = a

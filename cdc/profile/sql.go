@@ -62,7 +62,7 @@ func (p *Profile) conditionOf(section, key string) (*source, condition, bool) {
 	case "assignment":
 		a := &p.assign
 		return find(&a.source, of{"where": a.where, "published": a.published, "closed": a.closed, "by_section": a.bySection,
-			"anonymous": a.anonymous})
+			"anonymous": a.anonymous, "gone": a.gone})
 	case "submission":
 		return find(&p.submit.source, of{"where": p.submit.where, "gone": p.submit.gone, "submitted": p.submit.submitted})
 	case "grade":

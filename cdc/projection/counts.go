@@ -85,13 +85,13 @@ func (f *fold) countAssignments() error {
 		f.note(unchanged(r))
 		was, now := r.was.heading(), r.now.heading()
 		if r.existed != r.exists || r.was.created != r.now.created || r.was.open() != r.now.open() ||
-			was.course != now.course || was.published != now.published {
+			was.course != now.course || was.published != now.published || was.gone != now.gone {
 			// Whoever it reaches gains or loses an assignment, or hears of it.
 			if err := f.loadReach(r.key); err != nil {
 				return err
 			}
 		}
-		if err := f.countAssignment(r.key, change[heading]{was, now}, change[bool]{r.existed, r.exists}); err != nil {
+		if err := f.countAssignment(r.key, change[heading]{was, now}, change[bool]{r.existed && !was.gone, r.exists && !now.gone}); err != nil {
 			return err
 		}
 	}
@@ -100,6 +100,7 @@ func (f *fold) countAssignments() error {
 			continue
 		}
 		of, ok := f.p.assignments[id]
+		ok = ok && !of.gone
 		if err := f.countAssignment(id, change[heading]{of, of}, change[bool]{ok, ok}); err != nil {
 			return err
 		}

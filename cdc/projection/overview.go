@@ -52,8 +52,8 @@ const lookAtOnce = 200
 func (p *Projection) visible(ctx context.Context, person cdc.Person, before cdc.ID, most int) (seen []cdc.ID, err error) {
 	p.mu.RLock()
 	ids := make([]cdc.ID, 0, len(p.assignments))
-	for id := range p.assignments {
-		if before.IsZero() || id.Compare(before) < 0 {
+	for id, of := range p.assignments {
+		if !of.gone && (before.IsZero() || id.Compare(before) < 0) {
 			ids = append(ids, id)
 		}
 	}
@@ -84,7 +84,7 @@ func (p *Projection) visible(ctx context.Context, person cdc.Person, before cdc.
 // sees reports whether a person counts an assignment as theirs. It needs the turn.
 func (p *Projection) sees(person cdc.Person, id cdc.ID) (bool, error) {
 	of, ok := p.assignments[id]
-	if !ok || person.Role == cdc.NoRole || !person.Active {
+	if !ok || of.gone || person.Role == cdc.NoRole || !person.Active {
 		return false, nil
 	}
 	p.fold.reset()

@@ -70,13 +70,14 @@ type heading struct {
 	published bool
 	whole     bool      // its staff sees all of it, whatever their sections
 	anonymous bool      // nobody is told whose work it is
+	gone      bool      // counted nowhere
 	closes    time.Time // by itself; zero: never, or it has
 }
 
 func (a assignment) heading() heading {
 	h := heading{
 		teacher: a.Teacher, course: a.Course, title: a.Title, published: a.Published,
-		whole: !a.BySection, anonymous: a.Anonymous,
+		whole: !a.BySection, anonymous: a.Anonymous, gone: a.Gone,
 	}
 	if !a.expired {
 		h.closes = a.Closes

@@ -72,7 +72,9 @@ type assignment struct {
 }
 
 // open reports whether the assignment may still become closed.
-func (a assignment) open() bool { return a.created && a.Published && !a.Closed && !a.expired }
+func (a assignment) open() bool {
+	return a.created && a.Published && !a.Closed && !a.expired && !a.Gone
+}
 
 // course is a course as the shadow remembers it.
 type course struct{ active bool }
@@ -164,7 +166,7 @@ func readThread(b []byte) (t thread, err error) {
 
 func appendAssignment(dst []byte, a assignment) []byte {
 	dst = append(dst, flag(a.created, flagCreated)|flag(a.Published, flagPublished)|flag(a.Closed, flagClosed)|flag(a.expired, flagExpired)|
-		flag(!a.BySection, flagWhole)|flag(a.Anonymous, flagAnonymous))
+		flag(!a.BySection, flagWhole)|flag(a.Anonymous, flagAnonymous)|flag(a.Gone, flagGone))
 	dst = a.Course.AppendKey(a.Teacher.AppendKey(dst))
 	dst = appendTime(dst, a.Due)
 	dst = appendTime(dst, a.Closes)
@@ -177,7 +179,7 @@ func readAssignment(b []byte) (a assignment, err error) {
 	flags := r.byte()
 	a.created, a.expired = flags&flagCreated != 0, flags&flagExpired != 0
 	a.Published, a.Closed = flags&flagPublished != 0, flags&flagClosed != 0
-	a.BySection, a.Anonymous = flags&flagWhole == 0, flags&flagAnonymous != 0
+	a.BySection, a.Anonymous, a.Gone = flags&flagWhole == 0, flags&flagAnonymous != 0, flags&flagGone != 0
 	a.Teacher, a.Course = r.id(), r.id()
 	a.Due, a.Closes = r.time(), r.time()
 	a.Title, a.Description = r.string(), r.string()
