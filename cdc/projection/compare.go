@@ -62,11 +62,15 @@ func (p *Projection) compare(ctx context.Context, snap *cdc.Snapshot) (uint64, e
 // thread holds a thread of the snapshot against what it was, and notes the news for
 // tell: what an event says of people and assignments is not known before all is read.
 func (c *comparison) thread(r *touched[thread]) error {
-	before, _, err := get(&c.was.fold, keyThread, r.key, readThread)
+	before, known, err := get(&c.was.fold, keyThread, r.key, readThread)
 	if err != nil {
 		return err
 	}
 	now := &r.now
+	if now.gone && !known {
+		now.told() // its marks are what they are, as in readThread
+		return nil
+	}
 	if now.gone {
 		if now.submitted = before.submitted; !c.now.profile.HasGradeTable() {
 			now.graded, now.hidden = before.graded, before.hidden

@@ -98,7 +98,8 @@ func (f *fold) expired(now profile.AssignmentFields, was assignment) bool {
 }
 
 // readThread reads a submission's row. A row that got another key has its score
-// noted in any case: only its events know that it is not new.
+// noted in any case: only its events know that it is not new. One that is gone when it
+// is first seen has the marks that it has, so that it is as old as it is if it returns.
 func (f *fold) readThread(b *profile.Binding, values []cdc.Value, was thread, moved bool) (thread, bool) {
 	fields, ok := b.Submission.Read(values, profile.SubmissionFields{
 		Assignment: was.assignment, Student: was.student, Tutor: was.tutor, Submitted: was.submitted, Gone: was.gone,
@@ -108,7 +109,7 @@ func (f *fold) readThread(b *profile.Binding, values []cdc.Value, was thread, mo
 		submitted: was.submitted, graded: was.graded, gone: fields.Gone, hidden: was.hidden,
 		score: was.score, auto: was.auto, name: was.name,
 	}
-	if now.gone {
+	if now.gone && was != (thread{}) {
 		return now, ok // frozen: what is restored later must not look new
 	}
 	if now.submitted = fields.Submitted; moved || now.submitted != was.submitted {
