@@ -220,19 +220,36 @@ func (p *goldenPlay) audience(a cdc.Audience) string {
 func (p *goldenPlay) counts(lines []string) []byte {
 	var b bytes.Buffer
 	for _, line := range lines {
-		name, _, _ := strings.Cut(line, ":")
-		var found []cdc.Person
-		for _, id := range p.accounts() {
-			if person, ok := p.gateway.Person(id); ok && (p.name(id) == name || strings.HasPrefix(p.name(id), name+" ")) {
-				found = append(found, person)
-			}
-		}
-		require.Len(p.t, found, 1, "counts: people called %q", name)
-		c := p.gateway.Counts(found[0])
+		name, person := p.called(line)
+		c := p.gateway.Counts(person)
 		fmt.Fprintf(&b, "%s: pending %d, ungraded %d, students %d, assignments %d\n", name,
 			c.PendingSubmissions, c.UngradedSubmissions, c.ActiveStudents, c.TotalAssignments)
 	}
 	return b.Bytes()
+}
+
+// people are the lines of what the people are whom lines name.
+func (p *goldenPlay) people(lines []string) []byte {
+	var b bytes.Buffer
+	for _, line := range lines {
+		name, person := p.called(line)
+		b.WriteString(strings.TrimSpace(fmt.Sprintf("%s: %s %s", name, person.Role, person.Email)) + "\n")
+	}
+	return b.Bytes()
+}
+
+// called is whom a line begins with, by the first name or the whole.
+func (p *goldenPlay) called(line string) (string, cdc.Person) {
+	p.remember()
+	name, _, _ := strings.Cut(line, ":")
+	var found []cdc.Person
+	for _, id := range p.accounts() {
+		if person, ok := p.gateway.Person(id); ok && (p.name(id) == name || strings.HasPrefix(p.name(id), name+" ")) {
+			found = append(found, person)
+		}
+	}
+	require.Len(p.t, found, 1, "people called %q", name)
+	return name, found[0]
 }
 
 // compareWithSnapshot takes a snapshot of the story's last rows: it has no news, and says of

@@ -34,7 +34,8 @@ type goldenTable struct {
 type goldenColumn struct {
 	name     string
 	typ      uint32
-	key      bool
+	key      bool // rows are known by it in a story
+	identity bool // part of the replica identity
 	standard cdc.Value
 }
 
@@ -65,21 +66,25 @@ func newGoldenTables(t *testing.T, file string) *goldenTables {
 	return d
 }
 
-// column reads "NAME TYPE", maybe with " key" or " = VALUE" behind it.
+// column reads "NAME TYPE", maybe with " key", " = VALUE" or " identity = VALUE" behind it.
 func (d *goldenTables) column(line, text string) goldenColumn {
 	words := goldenWords(d.t, text)
 	require.GreaterOrEqual(d.t, len(words), 2, "a column is NAME TYPE: %q in %s", text, line)
 	typ, ok := goldenType(words[1])
 	require.True(d.t, ok, "unknown type %q in %s", words[1], line)
 	c := goldenColumn{name: words[0], typ: typ, standard: cdc.Value{Kind: cdc.Null}}
-	switch rest := words[2:]; {
+	rest := words[2:]
+	if len(rest) > 0 && rest[0] == "identity" {
+		c.identity, rest = true, rest[1:]
+	}
+	switch {
 	case len(rest) == 0:
 	case len(rest) == 1 && rest[0] == "key":
-		c.key = true
+		c.key, c.identity = true, true
 	case len(rest) == 2 && rest[0] == "=":
 		c.standard = d.value(line, c, rest[1])
 	default:
-		require.Fail(d.t, "a column is NAME TYPE, NAME TYPE key or NAME TYPE = VALUE", "%q in %s", text, line)
+		require.Fail(d.t, "a column is NAME TYPE, NAME TYPE key, NAME TYPE = VALUE or NAME TYPE identity = VALUE", "%q in %s", text, line)
 	}
 	return c
 }
@@ -92,14 +97,17 @@ func (d *goldenTables) publish(p *profile.Profile) {
 		wanted := slices.Clone(spec.Columns)
 		for n, c := range table.columns {
 			at := slices.Index(wanted, c.name)
-			if at < 0 && !c.key {
+			if at < 0 && !c.identity {
 				continue
 			}
 			if at >= 0 {
 				wanted = slices.Delete(wanted, at, at+1)
 			}
 			table.sent = append(table.sent, n)
-			table.log.Columns = append(table.log.Columns, cdc.Column{Name: c.name, Type: c.typ, Key: c.key})
+			table.log.Columns = append(table.log.Columns, cdc.Column{Name: c.name, Type: c.typ, Key: c.identity})
+			if c.identity && !c.key {
+				table.log.Identity = cdc.IdentityIndex
+			}
 		}
 		require.Empty(d.t, wanted, "the profile reads columns of %s that are not in tables.txt", spec.Name)
 		d.published = append(d.published, table)
@@ -164,7 +172,11 @@ func (d *goldenTables) update(line string, table *goldenTable, key string, named
 	var old []cdc.Value
 	if now != key {
 		require.NotContains(d.t, table.rows, now, "%s: there is such a row already", line)
-		old = was
+	}
+	for i, c := range table.columns {
+		if c.identity && row[i].Kind != cdc.Unchanged && string(row[i].Data) != string(was[i].Data) {
+			old = was
+		}
 	}
 	d.note(table, cdc.Update, old, row)
 	for i := range row {

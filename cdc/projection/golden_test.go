@@ -10,7 +10,8 @@ package projection_test
 //	mdl_assign: id int8 key, course int8 = 0, name varchar, duedate int8 = 0
 //
 // `key` marks the replica identity; `= VALUE` is what a row has that does not name the column,
-// which otherwise is NULL. Lines that begin with # are notes.
+// which otherwise is NULL. `identity = VALUE` is a column that the replica identity has besides
+// the key. Lines that begin with # are notes.
 //
 // # school.txt
 //
@@ -26,6 +27,7 @@ package projection_test
 //	-- commit TITLE --   one transaction, or a moment that passes
 //	-- events --         what is told of it
 //	-- counts --         what the dashboards of some people say after it
+//	-- people --         what some people are, and their e-mail
 //
 // A commit's lines:
 //
@@ -61,6 +63,10 @@ package projection_test
 // Counts are a line for each person of interest:
 //
 //	Tom Weber: pending 1, ungraded 0, students 2, assignments 3
+//
+// and so are people, like
+//
+//	Anna Petrova: student anna@school.example
 //
 // Every story is run three times: as it is; with the store closed and opened again after each
 // commit; and with memory for one row, so that transactions are large. In the end a new
@@ -153,8 +159,10 @@ func (s *golden) tell(run goldenRun) *txtar.Archive {
 			section.Data = p.events()
 		case "counts":
 			section.Data = p.counts(s.lines(section))
+		case "people":
+			section.Data = p.people(s.lines(section))
 		default:
-			require.Fail(s.t, "unknown section", "%s: %q is none of settings, profile.yaml, rows, commit TITLE, events, counts", s.file, section.Name)
+			require.Fail(s.t, "unknown section", "%s: %q is none of settings, profile.yaml, rows, commit TITLE, events, counts, people", s.file, section.Name)
 		}
 		out.Files = append(out.Files, section)
 	}
