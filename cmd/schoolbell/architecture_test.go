@@ -35,19 +35,20 @@ func arrows() map[string][]string {
 		"deploy/postgres":        {},
 		"deploy/postgres/pgtest": {"deploy/postgres"},
 		"deploy/school":          {},
+		"deploy/school/canvas":   {"deploy/school"},
 		"deploy/school/moodle":   {"deploy/school"},
 		"wsserver/web/webtest":   {},
 		"cmd/schoolbell": {
 			"cdc", "cdc/pgoutput", "cdc/replication", "cdc/profile", "cdc/profile/guess", "cdc/shadow", "cdc/projection",
 			"router", "wsserver/auth", "wsserver/web", "wsserver", "metrics", "deploy/postgres",
-			"deploy/school", "deploy/school/moodle",
+			"deploy/school", "deploy/school/canvas", "deploy/school/moodle",
 		},
 	}
 }
 
 // forTests may be imported by every test, and by nothing else beyond the arrows.
 func forTests() []string {
-	return []string{"deploy/postgres", "deploy/postgres/pgtest", "deploy/school", "deploy/school/moodle", "wsserver/web/webtest"}
+	return []string{"deploy/postgres", "deploy/postgres/pgtest", "deploy/school", "deploy/school/canvas", "deploy/school/moodle", "wsserver/web/webtest"}
 }
 
 // listed is what `go list -json` says of a package.

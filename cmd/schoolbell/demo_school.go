@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/schoolbell/schoolbell/deploy/school"
+	"github.com/schoolbell/schoolbell/deploy/school/canvas"
 	"github.com/schoolbell/schoolbell/deploy/school/moodle"
 )
 
@@ -24,7 +25,7 @@ type livingSchool interface {
 }
 
 // demoLMSs are the LMSs that a demo can have: built-in profiles, each with a school.
-func demoLMSs() []string { return []string{"django", "moodle"} }
+func demoLMSs() []string { return []string{"django", "moodle", "canvas"} }
 
 // newSchool makes an LMS's tables in an empty database, and a term of work in them.
 func newSchool(ctx context.Context, conn *pgx.Conn, lms string, size school.Size, seed uint64) (livingSchool, error) {
@@ -34,6 +35,11 @@ func newSchool(ctx context.Context, conn *pgx.Conn, lms string, size school.Size
 			return nil, err
 		}
 		return moodle.Populate(ctx, conn, size, seed)
+	case "canvas":
+		if err := canvas.Create(ctx, conn); err != nil {
+			return nil, err
+		}
+		return canvas.Populate(ctx, conn, size, seed)
 	}
 	if err := school.Create(ctx, conn); err != nil {
 		return nil, err

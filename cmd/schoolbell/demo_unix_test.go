@@ -81,7 +81,7 @@ func TestTheDemoSaysWhichLMSsThereAre(t *testing.T) {
 	t.Parallel()
 	d := startDemo(t, false, "--lms", "moodel")
 	require.Equal(t, 2, d.wait(time.Minute))
-	require.Contains(t, d.text(), `--lms is "moodel", want one of django, moodle; the nearest is moodle`)
+	require.Contains(t, d.text(), `--lms is "moodel", want one of django, moodle, canvas; the nearest is moodle`)
 }
 
 func TestTheDemoEndsByItselfAfterItsDuration(t *testing.T) {
