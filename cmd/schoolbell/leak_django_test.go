@@ -113,5 +113,5 @@ func leakDjangoDraw(a *acts) operation {
 
 // leakSchools are all LMSs of the leak test.
 func leakSchools() []func(*rand.Rand) leakSchool {
-	return []func(*rand.Rand) leakSchool{leakDjango, leakCampus, leakCampusRoles, leakMoodle}
+	return []func(*rand.Rand) leakSchool{leakDjango, leakCampus, leakCampusRoles, leakMoodle, leakCanvas}
 }
