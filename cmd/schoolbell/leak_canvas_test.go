@@ -8,9 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
 
+	"github.com/schoolbell/schoolbell/deploy/school"
 	"github.com/schoolbell/schoolbell/deploy/school/canvas"
 )
 
@@ -66,11 +69,7 @@ func (c canvasActs) fill(ctx context.Context, conn *pgx.Conn) ([]leakPerson, err
 		SELECT setval(pg_get_serial_sequence('account_users', 'id'), 1000), setval(pg_get_serial_sequence('enrollments', 'id'), 10000)`); err != nil {
 		return nil, err
 	}
-	rows, err := conn.Query(ctx, `SELECT person_id, key FROM tokens ORDER BY 1`)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (p leakPerson, err error) { return p, row.Scan(&p.id, &p.token) })
+	return canvasTokens(ctx, conn)
 }
 
 // restore makes everybody again what they were in the beginning, besides what they became.
@@ -91,6 +90,49 @@ func (c canvasActs) restore(ctx context.Context, tx pgx.Tx) error {
 func (c canvasActs) touch(ctx context.Context, tx pgx.Tx) error {
 	_, err := tx.Exec(ctx, `UPDATE submissions SET turnitin_data = 'again' WHERE id = (SELECT min(id) FROM submissions)`)
 	return err
+}
+
+// As Canvas itself is used: rows for every student in one statement, sweeps over all of them,
+// courses that are copied. When it has been for a while, everybody is and counts what SQL says.
+func TestLeakACanvasThatIsUsedIsFollowed(t *testing.T) {
+	t.Parallel()
+	var used *canvas.School
+	s := newLeakSuite(t, func(random *rand.Rand) leakSchool {
+		lms := leakCanvas(random)
+		lms.fill = func(ctx context.Context, conn *pgx.Conn) (people []leakPerson, err error) {
+			if err = canvas.Create(ctx, conn); err != nil {
+				return nil, err
+			}
+			if used, err = canvas.Populate(ctx, conn, canvasSize(), 1); err != nil {
+				return nil, err
+			}
+			if _, err = conn.Exec(ctx, `CREATE TABLE tokens AS SELECT 'token-of-' || id AS key, id AS person_id FROM users; ALTER TABLE tokens ADD PRIMARY KEY (key)`); err != nil {
+				return nil, err
+			}
+			return canvasTokens(ctx, conn)
+		}
+		return lms
+	})
+	s.begin(t)
+	for range s.n {
+		_, err := used.Step(t.Context(), s.conn)
+		require.NoError(t, err)
+	}
+	s.oracle.commit(t, s.conn, s.lms.touch)
+	s.checkpoint(t)
+}
+
+func canvasSize() school.Size {
+	return school.Size{Teachers: 8, Tutors: 6, Admins: 2, Students: 90, Assignments: 60}
+}
+
+// canvasTokens are all who can connect.
+func canvasTokens(ctx context.Context, conn *pgx.Conn) ([]leakPerson, error) {
+	rows, err := conn.Query(ctx, `SELECT person_id, key FROM tokens ORDER BY 1`)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (p leakPerson, err error) { return p, row.Scan(&p.id, &p.token) })
 }
 
 const (
