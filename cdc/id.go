@@ -42,6 +42,15 @@ func ParseID(s string) ID {
 	return TextID(s)
 }
 
+// AsWritten is the ID that ParseID makes of what the LMS writes: it cannot tell an
+// integer from a text that looks like one.
+func (id ID) AsWritten() ID {
+	if id.kind != idText {
+		return id
+	}
+	return ParseID(id.text)
+}
+
 // Type oids of the integers (pg_type.dat).
 const (
 	oidInt8 = 20

@@ -128,16 +128,21 @@ const wantType = "give it a type of 1 to 64 of the characters a-z, 0-9, _, . and
 
 func (m *Message) readType(value []byte) error {
 	m.Type, _ = unquote(value)
+	return CheckType(m.Type)
+}
+
+// CheckType says whether a message may have this type; its error is a *MessageError.
+func CheckType(name string) error {
 	allowed := func(c rune) bool {
 		return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || strings.ContainsRune("_.-", c)
 	}
-	if m.Type == "" || len(m.Type) > 64 || strings.ContainsFunc(m.Type, func(c rune) bool { return !allowed(c) }) {
+	if name == "" || len(name) > 64 || strings.ContainsFunc(name, func(c rune) bool { return !allowed(c) }) {
 		return &MessageError{"type is none that a message may have", wantType}
 	}
-	switch m.Type {
+	switch name {
 	case "submission", "grade", "assignment", "assignment_closed", // what the log tells
-		"welcome", "metrics", "ping", "pong", "gap", "disconnect", "auth", // what server and client say
-		"custom", "error", "subscribe", "unsubscribe", "resume", "history": // what they may say one day
+		"welcome", "metrics", "ping", "pong", "gap", "disconnect", "auth", "error", "subscribe", "subscribed", // what server and client say
+		"custom", "unsubscribe", "resume", "history": // what they may say one day
 		return &MessageError{"type is one of the protocol's own", "choose another one"}
 	}
 	return nil

@@ -59,10 +59,10 @@ func closeReasons() []string {
 func ways() []string { return []string{"token", "session", "jwt", "proxy", "introspection"} }
 
 func sentTypes() []string {
-	return append(eventKinds(), "welcome", "metrics", "ping", "pong", "auth", "gap", "disconnect")
+	return append(eventKinds(), "welcome", "metrics", "ping", "pong", "auth", "subscribed", "error", "gap", "disconnect")
 }
 
-func receivedTypes() []string { return []string{"ping", "pong", "auth"} }
+func receivedTypes() []string { return []string{"ping", "pong", "auth", "subscribe"} }
 
 // sqlMessageOutcomes are what becomes of a message that SQL publishes.
 func sqlMessageOutcomes() []string {

@@ -17,6 +17,9 @@
 //   - What was taken from somebody is taken before any later event: rights
 //     change first, then the batch's events are sent.
 //   - What cannot be given is said: a gap message stands in its place.
+//   - A filter only leaves out, before the queue and from the history. Where it is
+//     changed an answer stands among the events: before it they are chosen by the
+//     filter before, behind it by the new one; none comes twice.
 //
 // # Who runs
 //

@@ -19,8 +19,8 @@ type pass struct {
 
 // read fills buf with what concerned somebody when it happened, after one
 // position, up to another. Whether they are an admin now only counts where nobody
-// remembers what they were.
-func (r *Router) read(person cdc.ID, admin bool, after, upTo cdc.Position, buf []*Message) (pass, error) {
+// remembers what they were. What the filter leaves out is passed over.
+func (r *Router) read(person cdc.ID, admin bool, f *Filter, after, upTo cdc.Position, buf []*Message) (pass, error) {
 	wasAdmin := func(at cdc.Position) bool {
 		if r.cfg.WasAdmin != nil {
 			return r.cfg.WasAdmin(person, at)
@@ -29,8 +29,10 @@ func (r *Router) read(person cdc.ID, admin bool, after, upTo cdc.Position, buf [
 	}
 	n := 0
 	reached, err := r.history.EventsOf(person, wasAdmin, after, upTo, passLength, func(e *cdc.Event) bool {
-		buf[n] = eventMessage(e)
-		n++
+		if f.passes(e) {
+			buf[n] = eventMessage(e)
+			n++
+		}
 		return n < len(buf)
 	})
 	if err != nil {
@@ -45,12 +47,12 @@ func (r *Router) read(person cdc.ID, admin bool, after, upTo cdc.Position, buf [
 func (s *Subscription) catchUp(buf []*Message) (Taken, error) {
 	r := s.router
 	s.mu.Lock()
-	from, to, admin, live := s.scanned, s.joinedAt, s.admin, s.live
+	from, to, admin, live, filter := s.scanned, s.joinedAt, s.admin, s.live, s.filter
 	s.mu.Unlock()
 	if !live {
 		to = r.Cursor()
 	}
-	p, err := r.read(s.person, admin, from, to, buf)
+	p, err := r.read(s.person, admin, filter, from, to, buf)
 	if err != nil {
 		return Taken{}, s.breakOff(from, err)
 	}
@@ -75,7 +77,7 @@ func (s *Subscription) catchUp(buf []*Message) (Taken, error) {
 	s.given = p.reached
 	taken := Taken{N: p.n, Cursor: s.given, More: true}
 	done := p.reached == to
-	if done && live {
+	if done && live && s.live { // no other filter has come meanwhile
 		s.stopCatching()
 	}
 	s.mu.Unlock()
@@ -93,7 +95,7 @@ func (s *Subscription) join() {
 	defer r.mu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err != nil {
+	if s.err != nil || len(s.changes) > 0 {
 		return
 	}
 	s.live = true
@@ -132,8 +134,9 @@ type Page struct {
 const pageScan = 25 * passLength
 
 // Page reads at most limit of somebody's events after a position; nil is the
-// oldest that is kept. It reads in the caller's goroutine and holds no lock.
-func (r *Router) Page(ctx context.Context, p cdc.Person, since *cdc.Position, limit int) (Page, error) {
+// oldest that is kept. Of those it gives what passes the filter. It reads in the caller's
+// goroutine and holds no lock.
+func (r *Router) Page(ctx context.Context, p cdc.Person, f *Filter, since *cdc.Position, limit int) (Page, error) {
 	if err := r.Admits(p); err != nil {
 		return Page{}, err
 	}
@@ -161,7 +164,7 @@ func (r *Router) Page(ctx context.Context, p cdc.Person, since *cdc.Position, li
 		if err := ctx.Err(); err != nil {
 			return Page{}, err
 		}
-		part, err := r.read(p.ID, p.Role == cdc.Admin, page.Cursor, to, buf[n:])
+		part, err := r.read(p.ID, p.Role == cdc.Admin, f, page.Cursor, to, buf[n:])
 		if err != nil {
 			return Page{}, err
 		}

@@ -74,7 +74,7 @@ func TestAPageIsAPartOfOnesOwnHistory(t *testing.T) {
 	s := newSchool(router.Config{})
 	s.commit(event(pos(2, 1), true, 1), event(pos(2, 2), true), event(pos(3, 1), false, 1), event(pos(4, 1), true, 1))
 	read := func(p cdc.Person, since *cdc.Position, limit int) ([]string, router.Page) {
-		page, err := s.Page(t.Context(), p, since, limit)
+		page, err := s.Page(t.Context(), p, nil, since, limit)
 		require.NoError(t, err)
 		var got []string
 		for _, m := range page.Messages {
@@ -104,7 +104,7 @@ func TestAPageIsAPartOfOnesOwnHistory(t *testing.T) {
 	require.Equal(t, []string{"0/3.1", "0/4.1"}, got)
 	require.Nil(t, page.Gap, "who asks for what is there misses nothing")
 
-	_, err := s.Page(t.Context(), cdc.Person{ID: cdc.IntID(3), Role: cdc.Student, Active: true}, nil, 1)
+	_, err := s.Page(t.Context(), cdc.Person{ID: cdc.IntID(3), Role: cdc.Student, Active: true}, nil, nil, 1)
 	require.ErrorIs(t, err, router.ErrRole)
 }
 
@@ -118,7 +118,7 @@ func TestAPageSaysWhatWasRemovedBeforeItAndNeverWhatItGives(t *testing.T) {
 	}
 	fill()
 	s.memory.during = func() { s.memory.trim(pos(3, 1)) } // while the page is read, which still sees everything
-	page, err := s.Page(t.Context(), teacher(1), new(pos(1, 0)), 10)
+	page, err := s.Page(t.Context(), teacher(1), nil, new(pos(1, 0)), 10)
 	require.NoError(t, err)
 	require.Equal(t, "gap retention 0/1.0-0/3.1 ?", say(page.Gap))
 	require.Len(t, page.Messages, 1)
@@ -129,12 +129,12 @@ func TestAPageSaysWhatWasRemovedBeforeItAndNeverWhatItGives(t *testing.T) {
 func TestAPageAfterWhatThisServerNeverGaveSaysSo(t *testing.T) {
 	s := newSchool(router.Config{End: func() cdc.LSN { return 100 }})
 	s.commit(event(pos(4, 1), false, 1))
-	page, err := s.Page(t.Context(), teacher(1), new(pos(101, 1)), 10)
+	page, err := s.Page(t.Context(), teacher(1), nil, new(pos(101, 1)), 10)
 	require.NoError(t, err)
 	require.Empty(t, page.Messages)
 	require.Equal(t, "gap history_lost 0/65.1-0/4.1 ?", say(page.Gap))
 	require.Equal(t, pos(4, 1), page.Cursor, "from there on it goes on")
-	page, err = s.Page(t.Context(), teacher(1), new(pos(99, 1)), 10)
+	page, err = s.Page(t.Context(), teacher(1), nil, new(pos(99, 1)), 10)
 	require.NoError(t, err)
 	require.Nil(t, page.Gap, "we may only be behind")
 	require.Equal(t, pos(99, 1), page.Cursor)

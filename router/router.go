@@ -156,11 +156,18 @@ func (r *Router) Publish(b Batch) {
 		r.published.Add(uint64(n))
 	}
 	r.advance(b.Cursor)
+	// Only now, so that a subscriber finds the whole batch and writes it at once.
+	r.unlockAndWake()
+}
+
+// unlockAndWake wakes whoever has something new. The caller holds r.mu, and no more.
+func (r *Router) unlockAndWake() {
 	wakes := r.wakes
 	r.wakes = nil
 	r.mu.Unlock()
-
-	// Only now, so that a subscriber finds the whole batch and writes it at once.
+	if len(wakes) == 0 {
+		return
+	}
 	for _, w := range wakes {
 		w.call(w.ended)
 	}
@@ -180,7 +187,7 @@ func (r *Router) queue(e *cdc.Event) {
 			if m == nil {
 				m = eventMessage(e)
 			}
-			r.push(s, m)
+			r.push(s, e, m)
 		}
 	}
 	for _, person := range e.Audience.People {
@@ -191,11 +198,12 @@ func (r *Router) queue(e *cdc.Event) {
 	}
 }
 
-// push queues an event's message for one subscription unless it has had it.
-func (r *Router) push(s *Subscription, m *Message) {
+// push queues an event's message for one subscription, unless it has had it or does not
+// want it.
+func (r *Router) push(s *Subscription, e *cdc.Event, m *Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err != nil || !s.live || !m.Position.After(s.last) {
+	if s.err != nil || !s.live || !m.Position.After(s.last) || s.filter != nil && !s.filter.passes(e) {
 		return
 	}
 	// Custom messages of one after the other may stand behind the same transaction.

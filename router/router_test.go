@@ -76,7 +76,7 @@ func TestSubscribersArriveOnlyAfterStart(t *testing.T) {
 	r := router.New(&memory{}, router.Config{})
 	_, err := r.Subscribe(router.Request{Person: teacher(1), Wake: func(error) {}})
 	require.ErrorIs(t, err, router.ErrNotStarted)
-	_, err = r.Page(t.Context(), teacher(1), nil, 1)
+	_, err = r.Page(t.Context(), teacher(1), nil, nil, 1)
 	require.ErrorIs(t, err, router.ErrNotStarted)
 }
 
@@ -118,7 +118,7 @@ func TestWhichRolesMaySubscribeIsConfigured(t *testing.T) {
 	for _, refused := range []cdc.Person{teacher(1), nobody(1)} {
 		_, err := s.Subscribe(router.Request{Person: refused, Wake: func(error) {}})
 		require.ErrorIs(t, err, router.ErrRole)
-		_, err = s.Page(t.Context(), refused, nil, 1)
+		_, err = s.Page(t.Context(), refused, nil, nil, 1)
 		require.ErrorIs(t, err, router.ErrRole)
 	}
 	inactive := student(1)
@@ -155,7 +155,7 @@ func TestAReplayGivesWhatSomebodyCouldSeeWhenItHappened(t *testing.T) {
 	want := []string{"0/2.1", "0/2.2", "0/3.2", "0/4.2", "0/5.1", "0/5.2", "0/6.1", "0/6.2"}
 	for _, person := range []cdc.Person{admin(1), teacher(1)} {
 		require.Equal(t, want, drain(t, s.join(t, person, new(pos(1, 0)))))
-		page, err := s.Page(t.Context(), person, new(pos(1, 0)), 100)
+		page, err := s.Page(t.Context(), person, nil, new(pos(1, 0)), 100)
 		require.NoError(t, err)
 		require.Len(t, page.Messages, len(want))
 	}

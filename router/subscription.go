@@ -18,19 +18,21 @@ type Subscription struct {
 
 	at [places]int // where it stands in its groups; guarded by router.mu
 
-	mu    sync.Mutex // guards what follows; held for moments only
-	err   error      // why it has ended
-	admin bool
-	queue queue
-	live  bool         // events are queued
-	last  cdc.Position // only what comes after it is queued
-	bulk  bulk
-	gap   *Message // what is said before anything else
+	mu     sync.Mutex // guards what follows; held for moments only
+	err    error      // why it has ended
+	admin  bool
+	filter *Filter // what is left of it is queued, and read; nil: everything
+	queue  queue
+	live   bool         // events are queued
+	last   cdc.Position // only what comes after it is queued
+	bulk   bulk
+	gap    *Message // what is said before anything else
 
 	catching bool         // the history has more to give, before the queue
 	scanned  cdc.Position // the history has been read up to here
 	joinedAt cdc.Position // and must be read up to here, once live
 	given    cdc.Position // the newest that Take has handed out
+	changes  []*Filter    // to be taken up before more is read
 }
 
 // bulk counts the events of the transaction under way.
@@ -48,6 +50,8 @@ type Request struct {
 	Person cdc.Person
 	// Since is the last position that the subscriber has; nil when it begins anew.
 	Since *cdc.Position
+	// Filter is what the subscriber wants; nil: everything.
+	Filter *Filter
 	// Wake is called with nil when there is something to take after there was
 	// nothing, and with the reason when the subscription has ended. It may be
 	// called before Subscribe returns, and must not block.
@@ -67,6 +71,7 @@ func (r *Router) Subscribe(req Request) (*Subscription, error) {
 		person: req.Person.ID,
 		wake:   req.Wake,
 		admin:  req.Person.Role == cdc.Admin,
+		filter: req.Filter,
 		at:     [places]int{nowhere, nowhere},
 	}
 	// The history may take a lock of its own, so it is not asked under ours.
@@ -160,6 +165,10 @@ func (s *Subscription) Take(buf []*Message) (Taken, error) {
 		buf[0], s.gap = s.gap, nil
 		return Taken{N: 1, Cursor: s.given, More: true}, nil
 	}
+	if s.catching && len(s.changes) > 0 && len(buf) > 0 {
+		defer s.mu.Unlock()
+		return s.change(buf), nil
+	}
 	if s.catching {
 		s.mu.Unlock()
 		return s.catchUp(buf)
@@ -192,7 +201,7 @@ func (s *Subscription) Close() {
 	if s.err == nil {
 		s.err = ErrClosed
 	}
-	s.queue = queue{}
+	s.queue, s.changes = queue{}, nil
 	s.stopCatching()
 }
 

@@ -103,6 +103,13 @@ func appendRenewal(dst []byte, r renewal, at time.Time) []byte {
 	return append(appendTime(appendExpires(dst, r.expires), at), '}')
 }
 
+// appendError answers something that the client should mend.
+func appendError(dst []byte, no *refusal) []byte {
+	dst = append(dst, `{"type":"error","code":"`...)
+	dst = append(append(dst, no.code...), `","detail":`...)
+	return append(cdc.AppendJSONString(dst, no.detail), '}')
+}
+
 func appendMetrics(dst []byte, c cdc.Counts, cursor cdc.Position, at time.Time) []byte {
 	dst = append(dst, `{"type":"metrics",`...)
 	dst = appendCounts(dst, c)

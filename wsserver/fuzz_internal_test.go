@@ -12,19 +12,23 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// FuzzClientMessage: what a client says is one of four words, whatever it is, and a token
-// that it hands in is the one that stands there.
+// FuzzClientMessage: what a client says is one of five words, whatever it is, a token that
+// it hands in is the one that stands there, and what it asks for is a filter or refused.
 func FuzzClientMessage(f *testing.F) {
 	for _, text := range []string{
 		`{"type":"pong"}`, `{"type": "ping"}`, `{"type":"auth","token":"a.b.c"}`, `{"token":7,"type":"auth"}`, `{"type":"auth","token":null}`,
 		`{"TYPE":"ping","type":"pong"}`, `{"type":"p\u0069ng"}`, `{"type":["ping"]}`, `[]`, `null`, ``, `{`, "\xff", `{"type":"auth","token":"\ud800"}`,
+		`{"type":"subscribe","types":["grade"],"assignments":[3,"x",-0,1e3]}`, `{"type":"subscribe","types":[null],"assignments":{}}`,
 		strings.Repeat(`{"type":`, 4000), strings.Repeat("[", 8000),
 	} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		word := messageType(text)
-		require.Contains(t, []string{"ping", "pong", "auth", "other"}, word)
+		require.Contains(t, []string{"ping", "pong", "auth", "subscribe", "other"}, word)
+		if _, err := newFilter(text); err != nil {
+			require.True(t, json.Valid(appendError(nil, badRequest(err.Error()))))
+		}
 		require.Equal(t, parseType(text), word, "the short way says the same")
 		token := newToken(text)
 		var m struct {

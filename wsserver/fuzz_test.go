@@ -66,6 +66,7 @@ func FuzzClientFrames(f *testing.F) {
 // protocol's, and shared with no page that may not come.
 func FuzzRequest(f *testing.F) {
 	f.Add("since=0/1.1&limit=5&token=t-2", "", "", "")
+	f.Add("types=grade,exam_moved&assignment=3,%FF&token=t-2", "", "", "")
 	f.Add("since=0%2F1A2B3C4D.4294967295", "Token t-1", "http://example.com", "10.0.0.1, 192.0.2.7")
 	f.Add("limit=-1&limit=5", "Bearer t-3", "null", "unknown")
 	f.Add("limit=1001&token=%zz;x", "token  t-2", "https://evil.example", "")

@@ -267,6 +267,11 @@ func start(t testing.TB, cfg wsserver.Config, change func(*wsserver.Deps)) *gate
 // commit stores and publishes one transaction of n events for some people, and
 // returns its position.
 func (g *gateway) commit(n int, admins bool, people ...int64) cdc.LSN {
+	return g.tell(cdc.Grade, "grade", cdc.ID{}, n, admins, people...)
+}
+
+// tell is commit with events of a kind, a type, and about an assignment.
+func (g *gateway) tell(kind cdc.Kind, word string, about cdc.ID, n int, admins bool, people ...int64) cdc.LSN {
 	g.lsn++
 	var events []*cdc.Event
 	var ids []cdc.ID
@@ -276,8 +281,8 @@ func (g *gateway) commit(n int, admins bool, people ...int64) cdc.LSN {
 	for i := range n {
 		at := cdc.Position{LSN: cdc.LSN(g.lsn), Index: uint32(i + 1)}
 		events = append(events, &cdc.Event{
-			Position: at, Kind: cdc.Grade, Time: time.Now(), Audience: cdc.Audience{People: ids, Admins: admins},
-			Body: fmt.Appendf(nil, `{"type":"grade","id":"%v","timestamp":"2026-11-22T21:05:11.123456Z"%s}`, at, g.pad),
+			Position: at, Kind: kind, Time: time.Now(), Assignment: about, Audience: cdc.Audience{People: ids, Admins: admins},
+			Body: fmt.Appendf(nil, `{"type":"%s","id":"%v","timestamp":"2026-11-22T21:05:11.123456Z"%s}`, word, at, g.pad),
 		})
 	}
 	g.memory.mu.Lock()

@@ -61,7 +61,7 @@ func (s *Server) subscribe(v visitor) (*session, *refusal) {
 		pending: true,
 	}
 	for {
-		sub, err := s.deps.Router.Subscribe(router.Request{Person: v.person, Since: v.since, Wake: c.wake})
+		sub, err := s.deps.Router.Subscribe(router.Request{Person: v.person, Since: v.since, Filter: v.filter, Wake: c.wake})
 		if err != nil {
 			return nil, s.refusalOf(err)
 		}

@@ -109,7 +109,7 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, no)
 		return
 	}
-	page, err := s.deps.Router.Page(r.Context(), v.person, v.since, limit)
+	page, err := s.deps.Router.Page(r.Context(), v.person, v.filter, v.since, limit)
 	switch {
 	case errors.Is(err, router.ErrNotStarted):
 		s.refuse(w, r, s.refusalOf(err))

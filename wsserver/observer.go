@@ -12,7 +12,7 @@ type Observer interface {
 	Delay(d time.Duration)             // from the commit until its event was written to one socket
 	SignedIn(way string)               // by which a session was opened, as auth.Identity.Way
 	Revoked(way string)                // a session ends because its credential was taken back or has expired
-	Received(kind string)              // from a client: ping, pong, auth or other
+	Received(kind string)              // from a client: ping, pong, auth, subscribe or other
 	Published(outcome string)          // somebody asked to publish: one of PublishOutcomes
 }
 

@@ -102,11 +102,13 @@ func (c *session) receive(kind websocket.MessageType, r io.Reader) error {
 		c.mu.Unlock()
 	case "auth":
 		c.renew(newToken((*buf)[:n]))
+	case "subscribe":
+		c.refilter((*buf)[:n])
 	}
 	return nil
 }
 
-// messageType is ping, pong, auth or other. What clients send all day is recognised
+// messageType is ping, pong, auth, subscribe or other. What clients send all day is recognised
 // without a parser: its stack would stay with every idle session.
 func messageType(text []byte) string {
 	switch string(text) {
@@ -125,7 +127,7 @@ func parseType(text []byte) string {
 	}
 	if json.Unmarshal(text, &m) == nil {
 		switch m.Type {
-		case "ping", "pong", "auth":
+		case "ping", "pong", "auth", "subscribe":
 			return m.Type
 		}
 	}

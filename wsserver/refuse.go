@@ -120,6 +120,7 @@ type visitor struct {
 	person   cdc.Person
 	identity auth.Identity
 	since    *cdc.Position
+	filter   *router.Filter // nil: everything
 	question
 }
 
@@ -140,15 +141,10 @@ func (s *Server) admit(r *http.Request) (visitor, *refusal) {
 			detail: "pages of this origin may not connect; allow it in the gateway's list of origins",
 		}
 	}
-	var v visitor
-	if text := r.URL.Query().Get("since"); text != "" {
-		since, err := cdc.ParsePosition(text)
-		if err != nil {
-			return visitor{}, badRequest("since: " + err.Error())
-		}
-		v.since = &since
+	v, no := wishesOf(r)
+	if no != nil {
+		return visitor{}, no
 	}
-	var no *refusal
 	if v.identity, v.question, no = s.identify(r, s.client(r)); no != nil {
 		return visitor{}, no
 	}
@@ -163,6 +159,31 @@ func (s *Server) admit(r *http.Request) (visitor, *refusal) {
 		return visitor{}, forAnotherRole()
 	}
 	return v, nil
+}
+
+// wishesOf reads what somebody wants to be told: from where on, and of what.
+func wishesOf(r *http.Request) (v visitor, no *refusal) {
+	query := r.URL.Query()
+	if text := query.Get("since"); text != "" {
+		since, err := cdc.ParsePosition(text)
+		if err != nil {
+			return v, badRequest("since: " + err.Error())
+		}
+		v.since = &since
+	}
+	var err error
+	if v.filter, err = router.NewFilter(listed(query["types"]), listed(query["assignment"])); err != nil {
+		return v, badRequest(err.Error())
+	}
+	return v, nil
+}
+
+// listed are the values of a parameter, with commas in between; nil: it is not there.
+func listed(given []string) []string {
+	if given == nil {
+		return nil
+	}
+	return strings.Split(strings.Join(given, ","), ",")
 }
 
 // isFor reports whether a proof is good for somebody with the role that they have.

@@ -88,13 +88,7 @@ func (c *session) answer(id auth.Identity, refused string) {
 	}
 	expires := c.identity.Expires
 	c.server.mu.Unlock()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ended != nil {
-		return
-	}
-	c.renewals = append(c.renewals, renewal{refused, expires})
-	c.startWriting()
+	c.reply("auth", appendRenewal(nil, renewal{refused, expires}, time.Now()))
 	c.server.deps.Log.Debug("token handed in", "user", c.person, "reason", refused)
 }
 

@@ -43,10 +43,10 @@ type session struct {
 	mu         sync.Mutex // guards what follows; held for moments, never while writing
 	open       bool       // the upgrade is done
 	wants      wants
-	stopAsking func()    // ends the question about a token that was handed in
-	renewals   []renewal // answers that wait to be written
-	control    []byte    // frames of the library that wait to be written
-	unanswered int       // pings written since the last pong
+	stopAsking func()   // ends the question about a token that was handed in
+	answers    []answer // that wait to be written
+	control    []byte   // frames of the library that wait to be written
+	unanswered int      // pings written since the last pong
 	ended      *ending
 	writing    bool // the writing goroutine runs
 	pending    bool // something came after it last looked
@@ -66,6 +66,23 @@ const (
 	wantPong
 	wantMetrics
 )
+
+// An answer is one to what a client said that nothing else of the session has to be
+// known for.
+type answer struct {
+	kind string
+	body []byte
+}
+
+// reply has an answer written, behind those that wait already.
+func (c *session) reply(kind string, body []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended == nil {
+		c.answers = append(c.answers, answer{kind, body})
+		c.startWriting()
+	}
+}
 
 // want asks for a message, and wakes the writer. It never blocks.
 func (c *session) want(w wants) {
@@ -121,7 +138,7 @@ func (c *session) end(e ending) {
 		return
 	}
 	c.ended = &e
-	c.control, c.renewals = nil, nil
+	c.control, c.answers = nil, nil
 	if c.stopAsking != nil {
 		c.stopAsking()
 	}

@@ -137,7 +137,7 @@ func TestACursorIsNeverAheadOfWhatWasWrittenBeforeIt(t *testing.T) {
 func TestPongOnPingAndOtherMessagesAreIgnoredAndCounted(t *testing.T) {
 	g := start(t, wsserver.Config{}, nil)
 	d := g.enter(t, tom, "")
-	for _, text := range []string{`{`, ``, `null`, `[1]`, `"ping"`, `{"type":7}`, `{"type":"subscribe"}`, "\xff"} {
+	for _, text := range []string{`{`, ``, `null`, `[1]`, `"ping"`, `{"type":7}`, `{"type":"unsubscribe"}`, "\xff"} {
 		d.say(text)
 	}
 	require.NoError(t, d.Write(t.Context(), websocket.MessageBinary, []byte(`{"type":"ping"}`)))

@@ -83,10 +83,10 @@ func (c *session) fill(b *batch) bool {
 		return false
 	}
 	c.pending = false
-	due, control, ended, answers := c.wants, c.control, c.ended, c.renewals
+	due, control, ended, answers := c.wants, c.control, c.ended, c.answers
 	c.wants, c.control = 0, nil
 	if len(answers) > 0 { // one in each write
-		c.renewals, c.pending = answers[1:], len(answers) > 1
+		c.answers, c.pending = answers[1:], len(answers) > 1
 	}
 	c.mu.Unlock()
 
@@ -100,7 +100,7 @@ func (c *session) fill(b *batch) bool {
 	}
 	b.out = append(b.out, control...)
 	if len(answers) > 0 {
-		b.add("auth", appendRenewal(nil, answers[0], time.Now()))
+		b.add(answers[0].kind, answers[0].body)
 	}
 	taken, err := c.sub.Take(b.messages[:])
 	if err != nil {
@@ -218,7 +218,7 @@ func (c *session) count(b *batch) {
 		kind, size, first := b.messages[i].Type, 0, i
 		for ; i < b.taken.N && b.messages[i].Type == kind; i++ {
 			size += len(b.messages[i].Body)
-			if b.taken.Live && kind != router.GapType {
+			if b.taken.Live && kind != router.GapType && kind != router.SubscribedType {
 				seen.Delay(now.Sub(b.messages[i].Time))
 			}
 		}

@@ -209,7 +209,7 @@ func (p *past) follow(s *story, end int, random *rand.Rand) error {
 func (p *past) read(t *testing.T, s *story, end int, random *rand.Rand) error {
 	since := s.from
 	for since.LSN < cdc.LSN(end) {
-		page, err := p.router.Page(t.Context(), pastPerson(s.person), &since, 1+random.IntN(300))
+		page, err := p.router.Page(t.Context(), pastPerson(s.person), nil, &since, 1+random.IntN(300))
 		if err != nil {
 			return err
 		}
