@@ -55,6 +55,9 @@ func closeReasons() []string {
 	}
 }
 
+// transports are how a session is connected.
+func transports() []string { return []string{"websocket", "sse"} }
+
 // ways are the words of auth.Identity.Way.
 func ways() []string { return []string{"token", "session", "jwt", "proxy", "introspection"} }
 

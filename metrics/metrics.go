@@ -54,6 +54,7 @@ type Metrics struct {
 	delivery prometheus.Histogram
 
 	sessions   gauges
+	transports gauges
 	handshakes counters
 	closes     counters
 	signIns    counters
@@ -93,8 +94,10 @@ func (m *Metrics) registerTold() {
 		0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 	m.sessions = m.gauges("sessions", "Dashboards connected now.", "role", roles())
+	m.transports = m.gauges("sessions_by_transport",
+		"Dashboards connected now, by how: a WebSocket or Server-Sent Events.", "transport", transports())
 	m.handshakes = m.counters("handshakes_total",
-		"Requests for a WebSocket by their outcome: accepted, or the code of the refusal.", "outcome", outcomes())
+		"Requests for a dashboard's connection by their outcome: accepted, or the code of the refusal.", "outcome", outcomes())
 	m.closes = m.counters("sessions_closed_total", "Sessions that ended, by the reason.", "reason", closeReasons())
 	m.signIns = m.counters("sign_ins_total", "Sessions that began, by the way in which the person said who they are.", "way", ways())
 	m.revoked = m.counters("credentials_revoked_total",
@@ -114,15 +117,19 @@ func (m *Metrics) Published(outcome string) { m.published.of(outcome).Inc() }
 // Applied tells that a transaction was folded and committed, and how long it took.
 func (m *Metrics) Applied(took time.Duration) { m.apply.Observe(took.Seconds()) }
 
-// Handshake tells how a request for a WebSocket ended.
+// Handshake tells how a request for a dashboard's connection ended.
 func (m *Metrics) Handshake(outcome string) { m.handshakes.of(outcome).Inc() }
 
-// Opened tells that a session began.
-func (m *Metrics) Opened(role string) { m.sessions.of(role).Inc() }
+// Opened tells that a session began, and by which transport.
+func (m *Metrics) Opened(role, transport string) {
+	m.sessions.of(role).Inc()
+	m.transports.of(transport).Inc()
+}
 
 // Closed tells that a session ended.
-func (m *Metrics) Closed(role, reason string) {
+func (m *Metrics) Closed(role, transport, reason string) {
 	m.sessions.of(role).Dec()
+	m.transports.of(transport).Dec()
 	m.closes.of(reason).Inc()
 }
 

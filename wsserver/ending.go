@@ -54,6 +54,9 @@ func clientClosed(code int) ending {
 	return ending{code: code, reason: "client_closed", echo: true}
 }
 
+// clientGone is a client that went without a word, as it may where there are none.
+func clientGone() ending { return ending{reason: "client_closed"} }
+
 func connectionLost() ending { return ending{reason: "connection_lost"} }
 
 // endingOf maps what ended a subscription to a close code.

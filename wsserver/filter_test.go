@@ -98,7 +98,7 @@ func TestAFilterThatIsNoneIsRefusedEverywhereWithASentence(t *testing.T) {
 		"&assignment=":             "assignments: ",
 		"&assignment=" + strings.Repeat("1,", 64) + "1": "assignments: 65 are too many",
 	} {
-		for _, path := range []string{"/ws/dashboard/", "/api/session", "/api/events"} {
+		for _, path := range []string{"/ws/dashboard/", "/sse/dashboard/", "/api/session", "/api/events"} {
 			answer, err := http.Get(g.url(path, token(tom), query))
 			require.NoError(t, err)
 			var body struct{ Error, Detail string }

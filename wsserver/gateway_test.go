@@ -144,9 +144,16 @@ func (t *tally) add(what string, n int) {
 	}
 }
 
-func (t *tally) Handshake(outcome string)   { t.add("handshake "+outcome, 1) }
-func (t *tally) Opened(role string)         { t.add("opened "+role, 1) }
-func (t *tally) Closed(role, reason string) { t.add("closed "+role, 1); t.add("closed for "+reason, 1) }
+func (t *tally) Handshake(outcome string) { t.add("handshake "+outcome, 1) }
+func (t *tally) Opened(role, transport string) {
+	t.add("opened "+role, 1)
+	t.add("opened "+transport, 1)
+}
+func (t *tally) Closed(role, transport, reason string) {
+	t.add("closed "+role, 1)
+	t.add("closed "+transport, 1)
+	t.add("closed for "+reason, 1)
+}
 func (t *tally) Sent(kind string, n, _ int) { t.add("sent "+kind, n) }
 func (t *tally) Delay(time.Duration)        { t.add("delay", 1) }
 func (t *tally) SignedIn(way string)        { t.add("signed in by "+way, 1) }

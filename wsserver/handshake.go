@@ -18,7 +18,13 @@ import (
 // serveSocket upgrades a request to a session and returns: the session lives on
 // without the HTTP server.
 func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
-	no := s.open(w, r)
+	s.serveSessions(w, r, func(c *session) *refusal { return c.upgrade(w, r) })
+}
+
+// serveSessions opens a session, which connect gets a line and a wire for and begins, or
+// refuses it.
+func (s *Server) serveSessions(w http.ResponseWriter, r *http.Request, connect func(*session) *refusal) {
+	no := s.open(r, connect)
 	if no == nil {
 		s.deps.Observer.Handshake("accepted")
 		return
@@ -27,7 +33,7 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 	s.refuse(w, r, no)
 }
 
-func (s *Server) open(w http.ResponseWriter, r *http.Request) *refusal {
+func (s *Server) open(r *http.Request, connect func(*session) *refusal) *refusal {
 	v, no := s.admit(r)
 	if no != nil {
 		return no
@@ -37,7 +43,7 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request) *refusal {
 	}
 	c, no := s.subscribe(v)
 	if no == nil {
-		no = c.upgrade(w, r)
+		no = connect(c)
 	}
 	if no != nil {
 		s.release(v.person.ID, v.address)
@@ -82,9 +88,8 @@ func (s *Server) subscribe(v visitor) (*session, *refusal) {
 	}
 }
 
-// upgrade connects the session and starts it.
+// upgrade makes the request a WebSocket, and begins the session on it.
 func (c *session) upgrade(w http.ResponseWriter, r *http.Request) *refusal {
-	s := c.server
 	up := &upgrade{ResponseWriter: w, session: c}
 	ws, err := websocket.Accept(up, r, &websocket.AcceptOptions{
 		InsecureSkipVerify: true, // admit has looked at the origin
@@ -98,7 +103,14 @@ func (c *session) upgrade(w http.ResponseWriter, r *http.Request) *refusal {
 		return badRequest(cmp.Or(strings.TrimSpace(up.text.String()), "this address speaks WebSocket"))
 	}
 	ws.SetReadLimit(-1) // receive has its own, and its own way to say it
-	c.ws = ws
+	c.wire = socket{ws}
+	c.begin(func() { c.read(ws) })
+	return nil
+}
+
+// begin lets a session that is connected take part; read is its reading goroutine.
+func (c *session) begin(read func()) {
+	s := c.server
 	bottom := c.conn
 	if sealed, ok := bottom.(*tls.Conn); ok {
 		bottom = sealed.NetConn()
@@ -106,10 +118,10 @@ func (c *session) upgrade(w http.ResponseWriter, r *http.Request) *refusal {
 	if tcp, ok := bottom.(interface{ SetWriteBuffer(int) error }); ok {
 		_ = tcp.SetWriteBuffer(socketBuffer)
 	}
-	s.deps.Observer.Opened(c.role)
+	s.deps.Observer.Opened(c.role, c.transport())
 	if !s.add(c) {
 		c.turnAway()
-		return nil
+		return
 	}
 	c.mu.Lock()
 	c.open = true // a subscription that ended before is found by the first Take
@@ -117,8 +129,7 @@ func (c *session) upgrade(w http.ResponseWriter, r *http.Request) *refusal {
 	s.deps.Observer.SignedIn(c.way)
 	s.deps.Log.Debug("session opened", "user", c.person, "way", c.way, "remote", c.address)
 	s.running.Go(c.write)
-	go c.read() // add has counted it
-	return nil
+	go read() // add has counted it
 }
 
 // socketBuffer is what the kernel may hold for one client: enough for a burst,
@@ -128,15 +139,15 @@ const socketBuffer = 32 << 10
 // turnAway closes a session that was connected while the drain began.
 func (c *session) turnAway() {
 	e := goingAway(startTime + soon())
-	var b batch
+	b := batch{wire: c.wire}
 	b.appendEnding(e)
 	_ = c.conn.SetWriteDeadline(time.Now().Add(time.Second))
 	_, _ = c.conn.Write(b.out)
 	_ = c.conn.Close()
-	_ = c.ws.CloseNow()
+	c.wire.forget()
 	c.sub.Close()
 	c.server.release(c.person, c.address)
-	c.server.deps.Observer.Closed(c.role, e.reason)
+	c.server.deps.Observer.Closed(c.role, c.transport(), e.reason)
 }
 
 // pinged decides whether a ping frame is answered.

@@ -9,12 +9,15 @@ import (
 	"github.com/schoolbell/schoolbell/router"
 )
 
-// Handler serves everything: the socket, its two HTTP companions, what services
+// Handler serves everything: the socket, the stream, their two HTTP companions, what services
 // publish, health and the page.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ws/dashboard", s.serveSocket)
 	mux.HandleFunc("GET /ws/dashboard/{$}", s.serveSocket)
+	mux.HandleFunc("GET /sse/dashboard", s.serveStream)
+	mux.HandleFunc("GET /sse/dashboard/{$}", s.serveStream)
+	mux.HandleFunc("OPTIONS /sse/", s.servePreflight)
 	mux.HandleFunc("GET /api/session", s.serveSession)
 	mux.HandleFunc("GET /api/events", s.serveEvents)
 	mux.HandleFunc("OPTIONS /api/", s.servePreflight)
@@ -63,7 +66,7 @@ func (s *Server) share(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) servePreflight(w http.ResponseWriter, r *http.Request) {
 	s.share(w, r)
-	w.Header().Set("Access-Control-Allow-Headers", "Authorization")
+	w.Header().Set("Access-Control-Allow-Headers", "Authorization, Last-Event-ID")
 	w.Header().Set("Access-Control-Max-Age", "600")
 	w.WriteHeader(http.StatusNoContent)
 }

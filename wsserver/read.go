@@ -13,14 +13,14 @@ import (
 // read is the session's reading goroutine. It goes on after end: the client may
 // still be sending, and closing over unread bytes would reset the connection
 // and take our last words with it.
-func (c *session) read() {
+func (c *session) read(ws *websocket.Conn) {
 	defer c.server.running.Done()
 	ctx := context.Background() // a context that can end would cost the library a timer per frame
 	var err error
 	for err == nil {
 		var r io.Reader
 		var kind websocket.MessageType
-		if kind, r, err = c.ws.Reader(ctx); err == nil {
+		if kind, r, err = ws.Reader(ctx); err == nil {
 			err = c.receive(kind, r)
 		}
 	}
@@ -28,13 +28,7 @@ func (c *session) read() {
 	if c.readErr == nil && websocket.CloseStatus(err) == -1 {
 		c.discard()
 	}
-	c.mu.Lock()
-	c.readDone = true
-	last := c.last()
-	c.mu.Unlock()
-	if last {
-		c.finish()
-	}
+	c.leave()
 }
 
 // endingOfRead says why reading stopped: the client closed, the network broke,

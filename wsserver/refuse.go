@@ -161,13 +161,20 @@ func (s *Server) admit(r *http.Request) (visitor, *refusal) {
 	return v, nil
 }
 
+// lastEventID is the header by which a browser that comes back to a stream says where it was.
+const lastEventID = "Last-Event-ID"
+
 // wishesOf reads what somebody wants to be told: from where on, and of what.
 func wishesOf(r *http.Request) (v visitor, no *refusal) {
 	query := r.URL.Query()
-	if text := query.Get("since"); text != "" {
+	name, text := "since", query.Get("since")
+	if id := r.Header.Get(lastEventID); id != "" && strings.HasPrefix(r.URL.Path, "/sse/") {
+		name, text = lastEventID, id // newer than the address, which stays as it is
+	}
+	if text != "" {
 		since, err := cdc.ParsePosition(text)
 		if err != nil {
-			return v, badRequest("since: " + err.Error())
+			return v, badRequest(name + ": " + err.Error())
 		}
 		v.since = &since
 	}

@@ -1,19 +1,16 @@
 package wsserver
 
 import (
-	"net"
 	"net/netip"
 	"sync"
 	"time"
-
-	"github.com/coder/websocket"
 
 	"github.com/schoolbell/schoolbell/cdc"
 	"github.com/schoolbell/schoolbell/router"
 	"github.com/schoolbell/schoolbell/wsserver/auth"
 )
 
-// A session is one socket. Its life:
+// A session is one socket, or one stream. Its life:
 //
 //	open ──end()──▶ ending ──disconnect and close frame written──▶ told ──client gone──▶ finished
 //	                  └──────────── a write failed ─────────────▶ broken ──┘
@@ -29,8 +26,9 @@ type session struct {
 	role    string     // as it was at the handshake
 	way     string     // by which the person said who they are, at the handshake
 	asked   bool       // the client sent `since`
-	conn    net.Conn
-	ws      *websocket.Conn
+	oneWay  bool       // the client cannot say anything
+	conn    line
+	wire    wire
 
 	seats    [seatsPerSession]seat // guarded by server.mu
 	identity auth.Identity         // guarded by server.mu
@@ -168,13 +166,35 @@ func (c *session) last() bool {
 	return true
 }
 
+// leave is the end of the reading goroutine.
+func (c *session) leave() {
+	c.mu.Lock()
+	c.readDone = true
+	last := c.last()
+	c.mu.Unlock()
+	if last {
+		c.finish()
+	}
+}
+
+// transport is one of TransportNames.
+func (c *session) transport() string {
+	if c.oneWay {
+		return "sse"
+	}
+	return "websocket"
+}
+
+// TransportNames are how sessions are connected.
+var TransportNames = [...]string{"websocket", "sse"}
+
 // finish lets go of everything. It is called once, when both goroutines are done.
 func (c *session) finish() {
 	s := c.server
 	_ = c.conn.Close()
-	_ = c.ws.CloseNow() // or its finalizer keeps the session in memory
 	s.remove(c)
+	c.wire.forget() // Drain cannot find it any more
 	s.release(c.person, c.address)
-	s.deps.Observer.Closed(c.role, c.ended.reason)
+	s.deps.Observer.Closed(c.role, c.transport(), c.ended.reason)
 	s.deps.Log.Debug("session closed", "user", c.person, "reason", c.ended.reason)
 }

@@ -22,6 +22,7 @@ const (
 
 // A batch is what one write carries.
 type batch struct {
+	wire     wire
 	out      []byte
 	messages [gather]*router.Message
 	taken    router.Taken
@@ -43,8 +44,9 @@ func (b *batch) reset() {
 	b.owns, b.ping, b.last, b.again = 0, false, false, false
 }
 
-func (b *batch) add(kind string, body []byte) {
-	b.out = appendText(b.out, body)
+// add appends one of the session's own messages; mark is as for wire.message.
+func (b *batch) add(kind string, body []byte, mark cdc.Position) {
+	b.out = b.wire.message(b.out, body, mark)
 	b.own[b.owns] = note{kind, len(body)}
 	b.owns++
 }
@@ -54,8 +56,7 @@ func (b *batch) add(kind string, body []byte) {
 func (c *session) write() {
 	s := c.server
 	buf := s.buffers.Get().(*[]byte)
-	var b batch
-	b.out = *buf
+	b := batch{wire: c.wire, out: *buf}
 	for c.fill(&b) {
 		if len(b.out) > 0 {
 			c.send(&b)
@@ -100,7 +101,7 @@ func (c *session) fill(b *batch) bool {
 	}
 	b.out = append(b.out, control...)
 	if len(answers) > 0 {
-		b.add(answers[0].kind, answers[0].body)
+		b.add(answers[0].kind, answers[0].body, cdc.Position{})
 	}
 	taken, err := c.sub.Take(b.messages[:])
 	if err != nil {
@@ -109,7 +110,7 @@ func (c *session) fill(b *batch) bool {
 	}
 	b.taken, b.again = taken, taken.More
 	for _, m := range b.messages[:taken.N] {
-		b.out = appendText(b.out, m.Body)
+		b.out = b.wire.message(b.out, m.Body, m.Position)
 	}
 	if taken.More {
 		c.want(due &^ wantWelcome) // their cursor must not stand before what is still to come
@@ -129,10 +130,10 @@ func (c *session) appendOwn(b *batch, w wants) {
 	cursor := b.taken.Cursor
 	switch w {
 	case wantPong:
-		b.add("pong", appendBeat(nil, "pong", cursor, now))
+		b.add("pong", appendBeat(nil, "pong", cursor, now), cursor)
 		return
 	case wantPing:
-		b.add("ping", appendBeat(nil, "ping", cursor, now))
+		b.add("ping", appendBeat(nil, "ping", cursor, now), cursor)
 		b.ping = true
 		return
 	}
@@ -149,25 +150,27 @@ func (c *session) appendOwn(b *batch, w wants) {
 	}
 	switch {
 	case w == wantWelcome:
-		b.add("welcome", appendWelcome(nil, p, counts, c.sub, c.asked, c.proof().Expires, now))
+		start := c.sub.Start()
+		if c.asked {
+			start = cdc.Position{} // what the client missed is still to come
+		}
+		b.add("welcome", appendWelcome(nil, p, counts, c.sub, c.asked, c.proof().Expires, now), start)
 	case counts != nil:
-		b.add("metrics", appendMetrics(nil, *counts, cursor, now))
+		b.add("metrics", appendMetrics(nil, *counts, cursor, now), cursor)
 	}
 }
 
 func (b *batch) appendEnding(e ending) {
 	b.last = true
 	if !e.echo {
-		b.add("disconnect", appendDisconnect(nil, e))
-		b.out = appendClose(b.out, e.code, e.reason)
-		return
+		b.add("disconnect", appendDisconnect(nil, e), cdc.Position{})
 	}
-	b.out = appendClose(b.out, e.code, "")
+	b.out = b.wire.farewell(b.out, e)
 }
 
 // send writes a batch and counts it.
 func (c *session) send(b *batch) {
-	if b.ping {
+	if b.ping && !c.oneWay {
 		c.mu.Lock()
 		c.unanswered++
 		c.mu.Unlock()
@@ -189,6 +192,7 @@ func (c *session) send(b *batch) {
 		c.mu.Lock()
 		c.told = true
 		c.mu.Unlock()
+		c.wire.hangUp(c.conn)
 	}
 	c.count(b)
 }

@@ -53,6 +53,9 @@ func TestTheMetricsKnowTheWordsOfEveryStep(t *testing.T) {
 	for _, hearing := range projection.Hearings {
 		require.Contains(t, values("schoolbell_sql_messages_total"), hearing)
 	}
+	for _, transport := range wsserver.TransportNames {
+		require.Contains(t, values("schoolbell_sessions_by_transport"), transport)
+	}
 	for _, outcome := range wsserver.PublishOutcomes {
 		require.Contains(t, values("schoolbell_publish_requests_total"), outcome)
 	}
