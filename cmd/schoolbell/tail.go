@@ -14,14 +14,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/schoolbell/schoolbell/cdc"
+	"github.com/schoolbell/schoolbell/router"
 )
 
 // tail is a client that prints a person's events as they come. It is what it
 // seems: one connection after another, each continuing where the last one ended.
 type tail struct {
-	url    *url.URL // without credentials
+	url    *url.URL // without credentials; with what is asked for
 	token  Secret
 	asJSON bool
+	colour bool
 	out    io.Writer // events
 	notes  io.Writer // what happens to the connection
 	cursor string    // id up to which everything was printed; "" before the first welcome
@@ -35,22 +37,29 @@ func (e refusedError) Error() string { return e.sentence }
 
 func newTailCmd() *cobra.Command {
 	var address, token, tokenFile, since string
+	var types, assignments []string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "tail",
 		Short: "Print the live events of a gateway",
 		Long: "Print the events that the owner of a token may see, as they happen. Comes back by itself\n" +
-			"where the connection is lost, and continues after the last event; Ctrl-C ends it.",
+			"where the connection is lost, and continues after the last event; Ctrl-C ends it.\n\n" +
+			"On a terminal the lines have colours, unless NO_COLOR is set.",
 		Example: "  schoolbell tail --url wss://live.example.org/ws/dashboard/ --token-file token\n" +
+			"  schoolbell tail --type grade,submission --assignment 12\n" +
 			"  schoolbell tail --json --since 0/1A2B3C4D.2 | jq .assignment_id",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			t := &tail{asJSON: asJSON, out: cmd.OutOrStdout(), notes: cmd.ErrOrStderr(), cursor: since}
+			out := cmd.OutOrStdout()
+			t := &tail{asJSON: asJSON, colour: hasColours(out, os.Getenv), out: out, notes: cmd.ErrOrStderr(), cursor: since}
 			var err error
 			if t.token, err = tailToken(token, tokenFile, os.Environ()); err != nil {
 				return err
 			}
 			if err := t.setURL(address); err != nil {
+				return err
+			}
+			if err := t.choose(types, assignments); err != nil {
 				return err
 			}
 			if since != "" {
@@ -66,6 +75,8 @@ func newTailCmd() *cobra.Command {
 	flags.StringVar(&token, "token", "", "The person's `token`; others on this machine can see it, rather use --token-file or "+tokenVariable)
 	flags.StringVar(&tokenFile, "token-file", "", "A `file` with the token")
 	flags.StringVar(&since, "since", "", "Begin after the event with this `id`")
+	flags.StringSliceVar(&types, "type", nil, "Only events of these `types`: submission, grade, assignment, assignment_closed, or a custom one")
+	flags.StringSliceVar(&assignments, "assignment", nil, "Only events about the assignments with these `keys`, and those about none")
 	flags.BoolVar(&asJSON, "json", false, "Print each event as the gateway sent it, one JSON object a line")
 	return cmd
 }
@@ -117,6 +128,29 @@ func (t *tail) setURL(address string) error {
 	query.Del("token")
 	u.RawQuery, u.Fragment, u.User = query.Encode(), "", nil
 	t.url = u
+	return nil
+}
+
+// choose has the gateway leave out whatever else there is.
+func (t *tail) choose(types, assignments []string) error {
+	query := t.url.Query()
+	for _, list := range []struct {
+		flag, parameter string
+		values          []string
+		filter          func([]string) error
+	}{
+		{"--type", "types", types, func(v []string) error { _, err := router.NewFilter(v, nil); return err }},
+		{"--assignment", "assignment", assignments, func(v []string) error { _, err := router.NewFilter(nil, v); return err }},
+	} {
+		if len(list.values) == 0 {
+			continue
+		}
+		if err := list.filter(list.values); err != nil {
+			return usageError{fmt.Errorf("%s: %w", list.flag, err)}
+		}
+		query.Set(list.parameter, strings.Join(list.values, ","))
+	}
+	t.url.RawQuery = query.Encode()
 	return nil
 }
 

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
+	"os"
 	"strings"
 	"time"
 	"unicode"
@@ -19,7 +21,7 @@ func (t *tail) print(f frame, raw []byte) error {
 		}
 		line = b.String()
 	} else {
-		line = f.line(raw)
+		line = f.line(raw, painter(t.colour))
 	}
 	if _, err := fmt.Fprintln(t.out, line); err != nil {
 		return fmt.Errorf("print an event: %w", err)
@@ -28,7 +30,7 @@ func (t *tail) print(f frame, raw []byte) error {
 }
 
 // line is an event as a person reads it.
-func (f frame) line(raw []byte) string {
+func (f frame) line(raw []byte, paint painter) string {
 	var says string
 	switch f.Type {
 	case "submission":
@@ -54,11 +56,62 @@ func (f frame) line(raw []byte) string {
 	if f.Recovered {
 		says += " (recovered)"
 	}
-	text := fmt.Sprintf("%s  %-17s  %s", local(f.Timestamp, "2006-01-02 15:04:05.000"), f.Type, says)
+	text := paint.in(dim, local(f.Timestamp, "2006-01-02 15:04:05.000")) + "  " +
+		paint.in(colourOf(f.Type), fmt.Sprintf("%-17s", f.Type)) + "  " + printable(says)
 	if f.ID != "" {
-		text += "  " + f.ID
+		text += "  " + paint.in(dim, f.ID)
 	}
-	return printable(text)
+	return text
+}
+
+// The colours, as SGR codes: those of the sixteen that are readable on dark and on light.
+const (
+	dim     = "2"
+	red     = "31"
+	green   = "32"
+	yellow  = "33"
+	blue    = "34"
+	magenta = "35"
+	cyan    = "36"
+)
+
+func colourOf(kind string) string {
+	switch kind {
+	case "submission":
+		return cyan
+	case "grade":
+		return green
+	case "assignment":
+		return blue
+	case "assignment_closed":
+		return yellow
+	case "gap":
+		return red
+	}
+	return magenta
+}
+
+// painter says whether there are colours.
+type painter bool
+
+// in is a text that may be foreign, in a colour.
+func (p painter) in(colour, text string) string {
+	text = printable(text)
+	if !p {
+		return text
+	}
+	return "\x1b[" + colour + "m" + text + "\x1b[0m"
+}
+
+// hasColours reports whether out is a terminal that shows colours to somebody who has
+// nothing against them (no-color.org).
+func hasColours(out io.Writer, getenv func(string) string) bool {
+	file, ok := out.(*os.File)
+	if !ok || getenv("NO_COLOR") != "" || getenv("TERM") == "dumb" {
+		return false
+	}
+	about, err := file.Stat()
+	return err == nil && about.Mode()&os.ModeCharDevice != 0
 }
 
 // local writes a time of the protocol as the clock on this wall shows it.

@@ -129,7 +129,7 @@ func (t *tail) refused(resp *http.Response) (ending, error) {
 	case http.StatusForbidden:
 		return ending{}, refusedError{fmt.Sprintf("the gateway refused the account (%s); pass the token of an active account whose role may connect", said)}
 	case http.StatusBadRequest:
-		return ending{}, refusedError{fmt.Sprintf("the gateway refused the request (%s); look at --since and --url", said)}
+		return ending{}, refusedError{fmt.Sprintf("the gateway refused the request (%s); look at --since, --type, --assignment and --url", said)}
 	case http.StatusNotFound:
 		return ending{}, refusedError{fmt.Sprintf("no gateway at %s (%s); give the address up to /ws/dashboard/", t.url, said)}
 	}
@@ -160,13 +160,14 @@ func (t *tail) read(ctx context.Context, conn *websocket.Conn) (ending, error) {
 				return end.closed(err, farewell)
 			}
 			t.advance(f.Cursor)
-		case "pong", "metrics":
+		case "pong", "metrics", "subscribed":
 			t.advance(f.Cursor)
 		case "welcome":
 			end.greeted = true
 			t.welcome(f)
 		case "disconnect":
 			farewell = f
+		case "auth", "error": // answers to what we do not ask
 		default:
 			if err := t.print(f, data); err != nil {
 				return end, err

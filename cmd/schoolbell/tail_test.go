@@ -199,7 +199,7 @@ func TestTailStopsWhereTheGatewayRefusesAndGoesOnWhereItIsBusy(t *testing.T) {
 	}{
 		"401": {401, `{"error":"unauthenticated","detail":"no such token"}`, "the gateway refused the token (401 unauthenticated: no such token); log in to the LMS and pass the token it gives"},
 		"403": {403, `{"error":"role_not_allowed","detail":"students have no dashboard"}`, "the gateway refused the account (403 role_not_allowed: students have no dashboard); pass the token of an active account whose role may connect"},
-		"400": {400, `{"error":"bad_request","detail":"since"}`, "the gateway refused the request (400 bad_request: since); look at --since and --url"},
+		"400": {400, `{"error":"bad_request","detail":"since"}`, "the gateway refused the request (400 bad_request: since); look at --since, --type, --assignment and --url"},
 		"404": {404, `<html>`, "no gateway at URL (404 Not Found); give the address up to /ws/dashboard/"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -293,14 +293,16 @@ func TestTheTokenComesFromFlagFileVariableOrAddressAndNeverTravelsInTheURL(t *te
 func TestMistakesOnTailsCommandLineEndWithTwo(t *testing.T) {
 	t.Setenv("SCHOOLBELL_TOKEN", "") // the developer may have one
 	for want, args := range map[string][]string{
-		"no token; give it as --token-file or as SCHOOLBELL_TOKEN":                                                {},
-		"--token and --token-file are both set; give one of them":                                                 {"--token", "a", "--token-file", "b"},
-		"the token's file: open /nowhere: no such file or directory; name a file that this user can read":         {"--token-file", "/nowhere"},
-		"--url is no address of a gateway, want one like wss://live.example.org":                                  {"--token", "a", "--url", "localhost"},
-		"--url begins with ftp, want ws or wss":                                                                   {"--token", "a", "--url", "ftp://h"},
-		`--since: event id "yesterday", want a log position and a number like 0/1A2B3C4D.2`:                       {"--token", "a", "--since", "yesterday"},
-		"unknown flag: --sinse, the nearest known is --since":                                                     {"--sinse", "x"},
-		`schoolbell tail takes no arguments, but was given "now"; settings are flags, see schoolbell tail --help`: {"now"},
+		"no token; give it as --token-file or as SCHOOLBELL_TOKEN":                                                                                      {},
+		"--token and --token-file are both set; give one of them":                                                                                       {"--token", "a", "--token-file", "b"},
+		"the token's file: open /nowhere: no such file or directory; name a file that this user can read":                                               {"--token-file", "/nowhere"},
+		"--url is no address of a gateway, want one like wss://live.example.org":                                                                        {"--token", "a", "--url", "localhost"},
+		"--url begins with ftp, want ws or wss":                                                                                                         {"--token", "a", "--url", "ftp://h"},
+		`--type: types: "metrics" is none that can be asked for; want submission, grade, assignment, assignment_closed or the type of a custom message`: {"--token", "a", "--type", "grade,metrics"},
+		"--assignment: assignments: \"\" is no key; want the keys of assignments as the LMS writes them":                                                {"--token", "a", "--assignment", "3,,4"},
+		`--since: event id "yesterday", want a log position and a number like 0/1A2B3C4D.2`:                                                             {"--token", "a", "--since", "yesterday"},
+		"unknown flag: --sinse, the nearest known is --since":                                                                                           {"--sinse", "x"},
+		`schoolbell tail takes no arguments, but was given "now"; settings are flags, see schoolbell tail --help`:                                       {"now"},
 	} {
 		_, _, err := runTail(t.Context(), args...)
 		require.EqualError(t, err, want)
