@@ -30,14 +30,23 @@ func (g *gateway) crowd(b *testing.B, n int, read bool) {
 // process, and reports what the server's process holds for each: heap, stacks
 // and the runtime's own, after a collection.
 func BenchmarkIdleMemoryPerSocket(b *testing.B) {
+	benchmarkIdleMemory(b, "/ws/dashboard/", upgradeHeader)
+}
+
+// BenchmarkIdleMemoryPerStream is the same with Server-Sent Events.
+func BenchmarkIdleMemoryPerStream(b *testing.B) {
+	benchmarkIdleMemory(b, "/sse/dashboard/", "\r\n")
+}
+
+func benchmarkIdleMemory(b *testing.B, path, header string) {
 	const sockets = 5000
 	if address := os.Getenv("SCHOOLBELL_BENCH_CLIENT"); address != "" {
-		holdSockets(b, address, sockets)
+		holdSockets(b, address, sockets, path, header)
 		return
 	}
 	g := start(b, wsserver.Config{MaxPerPerson: sockets, MaxPerAddress: sockets, HandshakeRate: sockets}, nil)
 	before := held()
-	child := exec.CommandContext(b.Context(), os.Args[0], "-test.run=^$", "-test.bench=^BenchmarkIdleMemoryPerSocket$", "-test.benchtime=1x")
+	child := exec.CommandContext(b.Context(), os.Args[0], "-test.run=^$", "-test.bench=^"+b.Name()+"$", "-test.benchtime=1x")
 	child.Env = append(os.Environ(), "SCHOOLBELL_BENCH_CLIENT="+g.http.Listener.Addr().String())
 	stdin, err := child.StdinPipe()
 	require.NoError(b, err)
@@ -63,12 +72,12 @@ func held() uint64 {
 	return m.HeapInuse + m.StackInuse + m.MSpanInuse + m.MCacheInuse + m.GCSys + m.OtherSys
 }
 
-func holdSockets(b *testing.B, address string, n int) {
+func holdSockets(b *testing.B, address string, n int, path, header string) {
 	for range n {
 		conn, err := net.Dial("tcp", address)
 		require.NoError(b, err)
 		defer conn.Close()
-		_, err = fmt.Fprintf(conn, "GET /ws/dashboard/?token=t-%d HTTP/1.1\r\nHost: gateway\r\n%s", tom, upgradeHeader)
+		_, err = fmt.Fprintf(conn, "GET %s?token=t-%d HTTP/1.1\r\nHost: gateway\r\n%s", path, tom, header)
 		require.NoError(b, err)
 	}
 	_, _ = io.Copy(io.Discard, os.Stdin)

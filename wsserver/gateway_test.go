@@ -188,6 +188,8 @@ type gateway struct {
 	log    *lockedBuffer
 	lsn    int
 	pad    string // makes the events longer
+
+	answers inspector
 }
 
 type lockedBuffer struct {
@@ -222,7 +224,7 @@ const (
 )
 
 func build(cfg wsserver.Config, change func(*wsserver.Deps)) *gateway {
-	g := &gateway{memory: &memory{}, tally: newTally(), log: &lockedBuffer{}, lsn: 10}
+	g := &gateway{memory: &memory{}, tally: newTally(), log: &lockedBuffer{}, lsn: 10, answers: inspector{seen: map[string]bool{}}}
 	g.school = &school{people: map[cdc.ID]cdc.Person{}}
 	g.school.put(person(ada, cdc.Admin))
 	g.school.put(person(tom, cdc.Teacher))
@@ -266,7 +268,10 @@ func start(t testing.TB, cfg wsserver.Config, change func(*wsserver.Deps)) *gate
 	t.Helper()
 	g := build(cfg, change)
 	g.http = httptest.NewServer(g.Handler())
-	t.Cleanup(g.http.Close)
+	t.Cleanup(func() {
+		g.http.Close()
+		g.answers.requireNoProblem(t)
+	})
 	g.run(t)
 	return g
 }
@@ -341,6 +346,7 @@ func (d *dashboard) next() message {
 	kind, body, err := d.Read(ctx)
 	require.NoError(d.t, err)
 	require.Equal(d.t, websocket.MessageText, kind)
+	requireSent(d.t, body)
 	return decode(d.t, body)
 }
 

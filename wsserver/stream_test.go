@@ -81,7 +81,9 @@ func (l *listener) text() string {
 
 func (l *listener) next() message {
 	l.t.Helper()
-	return decode(l.t, []byte(l.text()))
+	text := []byte(l.text())
+	requireSent(l.t, text)
+	return decode(l.t, text)
 }
 
 func (l *listener) until(kind string) message {

@@ -38,6 +38,7 @@ func arrows() map[string][]string {
 		"deploy/school/canvas":   {"deploy/school"},
 		"deploy/school/moodle":   {"deploy/school"},
 		"wsserver/web/webtest":   {},
+		"wsserver/schematest":    {},
 		"cmd/schoolbell": {
 			"cdc", "cdc/pgoutput", "cdc/replication", "cdc/profile", "cdc/profile/guess", "cdc/shadow", "cdc/projection",
 			"router", "wsserver/auth", "wsserver/web", "wsserver", "metrics", "deploy/postgres",
@@ -48,7 +49,10 @@ func arrows() map[string][]string {
 
 // forTests may be imported by every test, and by nothing else beyond the arrows.
 func forTests() []string {
-	return []string{"deploy/postgres", "deploy/postgres/pgtest", "deploy/school", "deploy/school/canvas", "deploy/school/moodle", "wsserver/web/webtest"}
+	return []string{
+		"deploy/postgres", "deploy/postgres/pgtest", "deploy/school", "deploy/school/canvas", "deploy/school/moodle",
+		"wsserver/web/webtest", "wsserver/schematest",
+	}
 }
 
 // listed is what `go list -json` says of a package.
