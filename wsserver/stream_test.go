@@ -338,6 +338,16 @@ func TestAStreamLivesAndEndsAsASocketDoesWhateverCarriesIt(t *testing.T) {
 	requireRefusal(t, l.Response, "not_ready")
 }
 
+func TestAStreamMaySayNothingForLongerThanAWriteMayTake(t *testing.T) {
+	g := start(t, wsserver.Config{WriteTimeout: 300 * time.Millisecond, Heartbeat: 700 * time.Millisecond}, nil)
+	for _, client := range hearings(t, g) {
+		l := g.hear(t, client, token(tom), "")
+		for range 3 {
+			l.until("ping")
+		}
+	}
+}
+
 func TestAStreamThatIsNotReadIsClosedAsSlow(t *testing.T) {
 	g := start(t, wsserver.Config{WriteTimeout: time.Second, Linger: 100 * time.Millisecond}, func(d *wsserver.Deps) {
 		d.Router = router.New(&memory{}, router.Config{Queue: 1 << 20})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -15,7 +16,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/schoolbell/schoolbell/cdc"
+	"github.com/schoolbell/schoolbell/wsserver/schematest"
 )
+
+// protocol is what the documents say of it, read once for all tests.
+var protocol = sync.OnceValues(func() (*schematest.Documents, error) {
+	return schematest.Open(filepath.Join(repository, "wsserver"))
+})
 
 // counts are a client's four tiles.
 type counts struct {
@@ -198,6 +205,11 @@ func (d *dashboard) receive(ctx context.Context, conn *websocket.Conn, data []by
 	}
 	if err := json.Unmarshal(data, &m); err != nil {
 		return fault("person %d: no JSON: %s", d.person, data)
+	}
+	if documents, err := protocol(); err != nil {
+		return faultError{err}
+	} else if err := documents.Sent(data); err != nil {
+		return fault("person %d: %w", d.person, err)
 	}
 	switch m.Type {
 	case "welcome":
