@@ -1,9 +1,10 @@
-// Package wsserver is HTTP and WebSocket: it asks who is there, opens sessions,
-// and writes to each what the router queued for it.
+// Package wsserver is HTTP, WebSocket and Server-Sent Events: it asks who is there,
+// opens sessions, and writes to each what the router queued for it.
 //
 // In come HTTP requests and the messages of the router; out go frames. The
-// dashboard protocol, for authors of clients, is PROTOCOL.md beside this file. Services
-// publish custom messages over HTTP, which come back through the router.
+// dashboard protocol, for authors of clients, is PROTOCOL.md beside this file, and for
+// machines asyncapi.yaml and openapi.yaml. Services publish custom messages over HTTP,
+// which come back through the router.
 //
 // # Promises
 //
@@ -18,7 +19,11 @@
 //     questions, and locks nobody out who has a good one (limits.go).
 //   - A session ends with its credential, unless a newer one of the same person was
 //     handed in before.
-//   - A cursor is never ahead of what was written before it.
+//   - A cursor is never ahead of what was written before it; nor is the id of an event
+//     of a stream.
+//   - A stream is the same session as a socket's, with other frames (wire.go): the same
+//     messages, rights, limits and ends.
+//   - The answer to another filter stands in order with the events.
 //   - Nothing here waits for a client, except the goroutine that writes to it.
 //   - No credential is ever logged: of an address only the path is. Nothing of what is
 //     published is, either.
@@ -30,7 +35,7 @@
 // Run is the wheel: one goroutine for all heartbeats and metrics, and one that asks
 // whether credentials still hold. Each session has one goroutine
 // that reads, and while there is something to write one more that writes; the
-// HTTP handler has returned by then. Drain ends them all and waits for them.
+// HTTP handler has returned by then, but for a stream over HTTP/2. Drain ends them all and waits for them.
 //
 // A session's bytes leave through its writing goroutine alone. What the
 // WebSocket library wants to write (a pong to a ping frame) passes through the
