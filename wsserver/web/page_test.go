@@ -42,7 +42,7 @@ func TestThePageShowsTheCountsAndWhoIsSignedIn(t *testing.T) {
 func TestAStudentIsShownNoCounts(t *testing.T) {
 	page, s := live(t, newGateway(t))
 	page.WaitTile("ungraded_submissions", "1,204")
-	s.send(`{"type":"welcome","user_id":8,"user_email":"sam@school.example","user_role":"student","metrics":null,"cursor":"0/100.0","timestamp":%q}`, now())
+	s.send(`{"type":"welcome","user_id":7,"user_email":"sam@school.example","user_role":"student","metrics":null,"cursor":"0/100.0","timestamp":%q}`, now())
 	page.WaitText("#role", "student")
 	page.Wait("document.getElementById('now').hidden")
 	s.send(`{"type":"metrics","pending_submissions":2,"ungraded_submissions":0,"active_students":58,"total_assignments":12,"cursor":"0/100.0","timestamp":%q}`, now())

@@ -22,10 +22,9 @@ func refreshing(t *testing.T, g *gateway, refresh string) (*webtest.Page, *sessi
 	page.WaitState("signed-out")
 	page.Value(`void import('/schoolbell.js').then((m) => {
 		window.key = 1; window.events = []; window.states = [];
-		window.bell = m.connect({
-			token: 'key-1', refresh: async () => { `+refresh+` },
-			onMessage: (m) => window.events.push(m.type), onState: (s) => window.states.push(s.name),
-		});
+		window.bell = m.connect({ token: 'key-1', share: false, getToken: async () => { `+refresh+` } });
+		for (const type of ['welcome', 'metrics', 'event', 'gap', 'auth']) window.bell.addEventListener(type, () => window.events.push(type));
+		window.bell.addEventListener('state', (event) => window.states.push(event.detail.state));
 	})`, nil)
 	return page, g.next()
 }
@@ -74,7 +73,7 @@ func TestATokenThatWasRefusedIsReplacedOnce(t *testing.T) {
 	s = g.next()
 	require.Equal(t, "key-2", s.token)
 	require.NoError(t, s.conn.Close(4401, "credentials_revoked"), "before any welcome")
-	page.Wait(`window.states.at(-1) === 'stopped'`)
+	page.Wait(`window.states.at(-1) === 'signed-out'`)
 }
 
 func TestATokenThatExpiredWhileTheMachineSleptIsReplacedAtTheReturn(t *testing.T) {
@@ -92,7 +91,7 @@ func TestATokenThatExpiredWhileTheMachineSleptIsReplacedAtTheReturn(t *testing.T
 	slept.Store(true)
 	require.NoError(t, s.conn.Close(websocket.StatusGoingAway, "going_away"))
 	require.Equal(t, "key-3", g.next().token)
-	page.Wait(`!window.states.includes('stopped')`)
+	page.Wait(`!window.states.includes('signed-out')`)
 }
 
 func TestWithoutAFreshTokenTheClientStops(t *testing.T) {
@@ -100,5 +99,5 @@ func TestWithoutAFreshTokenTheClientStops(t *testing.T) {
 	page, s := refreshing(t, g, "return ''")
 	s.expiring(time.Hour)
 	require.NoError(t, s.conn.Close(4401, "credentials_revoked"))
-	page.Wait(`window.states.at(-1) === 'stopped'`)
+	page.Wait(`window.states.at(-1) === 'signed-out'`)
 }

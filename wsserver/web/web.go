@@ -1,6 +1,7 @@
 // Package web is the dashboard page and the JavaScript client, embedded in the
 // binary: plain HTML, CSS and ES modules, as the browser reads them, with no
-// build step.
+// build step. The client is a package of its own, in the folder client; only its
+// comments are left out when it is served.
 //
 // In come GET requests, out go the files. The page speaks to the gateway that
 // served it: ws/dashboard/, api/session and api/events, relative to its own
@@ -25,19 +26,10 @@
 package web
 
 import (
-	"bytes"
 	"cmp"
-	"crypto/sha256"
-	"embed"
-	"encoding/hex"
 	"net/http"
-	"path"
 	"strings"
-	"time"
 )
-
-//go:embed static
-var static embed.FS
 
 // policy is the page's Content-Security-Policy, up to who may frame it. 'self' in connect-src covers the
 // WebSocket of the same host. form-action 'none' keeps the token out of any URL
@@ -45,29 +37,12 @@ var static embed.FS
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'; frame-ancestors "
 
-// asset is one file, ready to be sent.
-type asset struct {
-	name, contentType, etag string
-	body                    []byte
-	policy                  string
-}
-
 // Handler serves the page at / and its files beside it. Everything else is 404. Pages
 // of the ancestors, origins or 'self', may show it in a frame; without any, none may.
 func Handler(ancestors ...string) http.Handler {
 	policy := policy + cmp.Or(strings.Join(ancestors, " "), "'none'")
-	entries, err := static.ReadDir("static")
-	if err != nil {
-		panic(err) // the embedded folder is there, or this would not have compiled
-	}
 	mux := http.NewServeMux()
-	for _, e := range entries {
-		body, err := static.ReadFile("static/" + e.Name())
-		if err != nil {
-			panic(err)
-		}
-		sum := sha256.Sum256(body)
-		a := asset{e.Name(), contentType(e.Name()), `"` + hex.EncodeToString(sum[:12]) + `"`, body, policy}
+	for _, a := range assets(policy) {
 		pattern := "GET /" + a.name
 		if a.name == "index.html" {
 			pattern = "GET /{$}"
@@ -75,35 +50,4 @@ func Handler(ancestors ...string) http.Handler {
 		mux.Handle(pattern, a)
 	}
 	return mux
-}
-
-// contentType does not ask the operating system's tables, which differ.
-func contentType(name string) string {
-	switch path.Ext(name) {
-	case ".html":
-		return "text/html; charset=utf-8"
-	case ".js":
-		return "text/javascript; charset=utf-8"
-	case ".css":
-		return "text/css; charset=utf-8"
-	case ".svg":
-		return "image/svg+xml"
-	}
-	return "application/octet-stream"
-}
-
-// ServeHTTP sends the file, or 304 to a browser that has it.
-func (a asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
-	h.Set("Content-Type", a.contentType)
-	h.Set("ETag", a.etag)
-	h.Set("Cache-Control", "no-cache") // keep it, but ask each time whether it is still this one
-	h.Set("Content-Security-Policy", a.policy)
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Del("X-Frame-Options") // it cannot say what frame-ancestors says
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
-	http.ServeContent(w, r, a.name, time.Time{}, bytes.NewReader(a.body))
 }

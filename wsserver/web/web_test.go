@@ -24,7 +24,8 @@ func get(t *testing.T, method, path string, header http.Header) *http.Response {
 	return w.Result()
 }
 
-// files reads the folder that is embedded, so that a new file is tested too.
+// files reads the folder that is embedded, so that a new file is tested too, and what
+// is served of the client.
 func files(t *testing.T) map[string]string {
 	t.Helper()
 	entries, err := os.ReadDir("static")
@@ -34,6 +35,11 @@ func files(t *testing.T) map[string]string {
 		body, err := os.ReadFile("static/" + e.Name())
 		require.NoError(t, err)
 		all[e.Name()] = string(body)
+	}
+	for _, name := range []string{"schoolbell.js", "schoolbell.d.ts"} {
+		body, err := io.ReadAll(get(t, "GET", "/"+name, nil).Body)
+		require.NoError(t, err)
+		all[name] = string(body)
 	}
 	require.Contains(t, all, "index.html")
 	return all
@@ -45,6 +51,7 @@ func TestEveryEmbeddedFileIsServedWithItsType(t *testing.T) {
 		"js":   "text/javascript; charset=utf-8",
 		"css":  "text/css; charset=utf-8",
 		"svg":  "image/svg+xml",
+		"d.ts": "application/typescript; charset=utf-8",
 	}
 	for name, want := range files(t) {
 		t.Run(name, func(t *testing.T) {
@@ -82,7 +89,13 @@ func TestEveryFileCarriesTheSecurityHeaders(t *testing.T) {
 		require.Equal(t, "nosniff", res.Header.Get("X-Content-Type-Options"), name)
 		require.Equal(t, "no-referrer", res.Header.Get("Referrer-Policy"), name)
 		require.Equal(t, "same-origin", res.Header.Get("Cross-Origin-Opener-Policy"), name)
+		if strings.HasPrefix(name, "schoolbell.") { // a page of the LMS may import the client from here
+			require.Equal(t, "cross-origin", res.Header.Get("Cross-Origin-Resource-Policy"), name)
+			require.Equal(t, "*", res.Header.Get("Access-Control-Allow-Origin"), name)
+			continue
+		}
 		require.Equal(t, "same-origin", res.Header.Get("Cross-Origin-Resource-Policy"), name)
+		require.Empty(t, res.Header.Get("Access-Control-Allow-Origin"), name)
 	}
 }
 

@@ -7,7 +7,7 @@ const ANNOUNCE = 10_000; // a screen reader hears of new events at most this oft
 
 // What the codes of the protocol mean to the person at the page.
 const REASONS = {
-  offline: 'Connection lost.',
+  connection_lost: 'Connection lost.',
   going_away: 'The server is restarting.',
   heartbeat_timeout: 'The connection went quiet.',
   slow_consumer: 'This page fell behind; nothing is lost.',
@@ -21,6 +21,8 @@ const REASONS = {
   account_inactive: 'This account has been deactivated.',
   origin_not_allowed: 'The server does not accept connections from this address.',
 };
+// The client's states, where this page has another word for them.
+const SHOWN = { reconnecting: 'waiting', offline: 'waiting', 'signed-out': 'stopped', nobody: 'signed-out' };
 const NOT_ALLOWED = new Set(['role_not_allowed', 'account_inactive', 'origin_not_allowed']);
 
 const $ = (id) => document.getElementById(id);
@@ -72,7 +74,7 @@ function signIn(key, { since = '', titles = [] } = {}, who = null) {
   bell?.close();
   token = key;
   user = who;
-  feed = new Feed($('feed'), (from, limit) => bell.history(from, limit), titles);
+  feed = new Feed($('feed'), (from, limit) => bell.history({ since: from, limit }), titles);
   for (const tile of document.querySelectorAll('.tile dd')) tile.textContent = '–';
   $('as-of').textContent = '';
   $('empty').hidden = false;
@@ -81,7 +83,9 @@ function signIn(key, { since = '', titles = [] } = {}, who = null) {
   $('sign-out').hidden = !token; // by a cookie, one signs out of the learning platform
   $('sign-in').hidden = true;
   $('dashboard').hidden = false;
-  bell = connect({ token, since, onMessage: receive, onState: state });
+  bell = connect({ token, since, storage: null }); // the feed knows where to resume from
+  for (const type of ['welcome', 'metrics', 'event', 'gap']) bell.addEventListener(type, (event) => receive(event.detail));
+  bell.addEventListener('state', (event) => state(event.detail));
   save();
 }
 
@@ -129,13 +133,14 @@ function counts(metrics, timestamp) {
 // state shows how the connection is. The words are a live region, the seconds
 // beside them are not: nobody wants a countdown read out.
 function state(s) {
+  const name = SHOWN[s.state] ?? s.state;
   let words = {
     'signed-out': 'Signed out', connecting: 'Connecting…', 'catching-up': 'Catching up…', live: 'Live',
-  }[s.name];
+  }[name];
   const why = REASONS[s.reason] ?? s.detail ?? s.reason ?? '';
-  until = s.until ?? 0;
-  if (s.name === 'waiting') words = `${why} Reconnecting`;
-  if (s.name === 'stopped') {
+  until = s.retryAt ?? 0;
+  if (name === 'waiting') words = `${why} Reconnecting`;
+  if (name === 'stopped') {
     words = NOT_ALLOWED.has(s.reason) ? 'Not allowed' : 'Signed out';
     const kept = { token, user, since: bell?.cursor, titles: feed?.titles };
     signOut(why);
@@ -143,11 +148,11 @@ function state(s) {
     if (s.reason === 'credentials_revoked' && kept.token === '') byCookie(kept, why);
   }
   // Going from one failed attempt to the next is not news.
-  const retrying = s.name === 'connecting' && $('connection').dataset.state === 'waiting';
+  const retrying = name === 'connecting' && $('connection').dataset.state === 'waiting';
   if (!retrying && $('state').textContent !== words) $('state').textContent = words;
-  $('connection').dataset.state = s.name;
-  $('retry').hidden = s.name !== 'waiting';
-  document.body.classList.toggle('stale', s.name !== 'live');
+  $('connection').dataset.state = name;
+  $('retry').hidden = name !== 'waiting';
+  document.body.classList.toggle('stale', name !== 'live');
   countdown();
 }
 
@@ -169,7 +174,7 @@ $('form').addEventListener('submit', (event) => {
 });
 $('sign-out').addEventListener('click', () => {
   signOut();
-  state({ name: 'signed-out' });
+  state({ state: 'nobody' });
 });
 $('retry').addEventListener('click', () => bell?.retry());
 addEventListener('hashchange', () => {

@@ -7,8 +7,8 @@ const MOST = 200; // rows
 const PAGE = 50; // events fetched at once for a gap
 
 /**
- * @typedef {import('./schoolbell.js').Message} Message
- * @typedef {import('./schoolbell.js').Page} Page
+ * @typedef {import('../client/schoolbell.js').Message} Message
+ * @typedef {import('../client/schoolbell.js').Page} Page
  */
 
 export class Feed {

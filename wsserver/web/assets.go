@@ -1,0 +1,113 @@
+package web
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"net/http"
+	"path"
+	"regexp"
+	"strings"
+	"time"
+)
+
+//go:embed static client/schoolbell.js client/schoolbell.d.ts
+var embedded embed.FS
+
+// The client's source is written for its readers. It has " // " in comments only, and
+// no text that goes over several lines; a test runs what is left of it.
+var (
+	comment = regexp.MustCompile(`(?m)^[ \t]*(//.*)?|[ \t]+// .*$`)
+	empty   = regexp.MustCompile(`\n{2,}`)
+)
+
+// plain is the client as browsers get it: without comments and indentation.
+func plain(source []byte) []byte {
+	return bytes.TrimSpace(empty.ReplaceAll(comment.ReplaceAll(source, nil), []byte("\n")))
+}
+
+// asset is one file, ready to be sent.
+type asset struct {
+	name, contentType, etag string
+	body, packed            []byte
+	policy                  string
+	shared                  bool // with pages of any origin
+}
+
+// assets are all files: the page and what it loads, and the client.
+func assets(policy string) []asset {
+	var all []asset
+	for _, folder := range []string{"static", "client"} {
+		entries, err := embedded.ReadDir(folder)
+		if err != nil {
+			panic(err) // the embedded folder is there, or this would not have compiled
+		}
+		for _, e := range entries {
+			body, err := embedded.ReadFile(folder + "/" + e.Name())
+			if err != nil {
+				panic(err)
+			}
+			if e.Name() == "schoolbell.js" {
+				body = plain(body)
+			}
+			sum := sha256.Sum256(body)
+			all = append(all, asset{
+				e.Name(), contentType(e.Name()), hex.EncodeToString(sum[:12]), body, pack(body), policy, folder == "client",
+			})
+		}
+	}
+	return all
+}
+
+func pack(body []byte) []byte {
+	var b bytes.Buffer
+	w, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // the level is one
+	_, _ = w.Write(body)                                  // memory takes everything
+	_ = w.Close()
+	return b.Bytes()
+}
+
+// contentType does not ask the operating system's tables, which differ.
+func contentType(name string) string {
+	switch path.Ext(name) {
+	case ".html":
+		return "text/html; charset=utf-8"
+	case ".js":
+		return "text/javascript; charset=utf-8"
+	case ".css":
+		return "text/css; charset=utf-8"
+	case ".svg":
+		return "image/svg+xml"
+	case ".ts":
+		return "application/typescript; charset=utf-8"
+	}
+	return "application/octet-stream"
+}
+
+// ServeHTTP sends the file, or 304 to a browser that has it.
+func (a asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", a.contentType)
+	h.Set("Cache-Control", "no-cache") // keep it, but ask each time whether it is still this one
+	h.Set("Content-Security-Policy", a.policy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Del("X-Frame-Options") // it cannot say what frame-ancestors says
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+	if a.shared { // it is public, and a page of the LMS may import it from here
+		h.Set("Cross-Origin-Resource-Policy", "cross-origin")
+		h.Set("Access-Control-Allow-Origin", "*")
+	}
+	h.Set("Vary", "Accept-Encoding")
+	body, etag := a.body, a.etag
+	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") && len(a.packed) < len(a.body) {
+		h.Set("Content-Encoding", "gzip")
+		body, etag = a.packed, a.etag+"-gzip"
+	}
+	h.Set("ETag", `"`+etag+`"`)
+	http.ServeContent(w, r, a.name, time.Time{}, bytes.NewReader(body))
+}
