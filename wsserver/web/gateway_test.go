@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ type gateway struct {
 	t      *testing.T
 	url    string
 	arrive chan *session
+	asked  atomic.Int32 // how many sockets were asked for
 
 	// What api/session and refused upgrades answer: 0 lets everybody in.
 	refuse  func() (status int, code string)
@@ -47,6 +49,7 @@ func newGateway(t *testing.T) *gateway {
 	mux := http.NewServeMux()
 	mux.Handle("/", web.Handler())
 	mux.HandleFunc("GET /favicon.ico", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("GET /bare", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<!doctype html><title>x</title>") })
 	mux.HandleFunc("GET /ws/dashboard/", g.socket)
 	mux.HandleFunc("GET /api/session", func(w http.ResponseWriter, r *http.Request) {
 		switch who := g.cookie(); {
@@ -80,6 +83,7 @@ func (g *gateway) refused(w http.ResponseWriter) bool {
 }
 
 func (g *gateway) socket(w http.ResponseWriter, r *http.Request) {
+	g.asked.Add(1)
 	if g.refused(w) {
 		return
 	}

@@ -326,7 +326,7 @@ class Bell extends EventTarget {
       line.close = () => socket.close();
       line.send = (m) => { if (socket.readyState === 1) socket.send(JSON.stringify(m)); };
       socket.onmessage = (event) => hear(event.data);
-      socket.onclose = end;
+      socket.onclose = socket.onerror = end; // not every node tells both
     } catch {
       end();
     }
@@ -564,7 +564,7 @@ class Bell extends EventTarget {
     if (slept) this.#awake();
     const following = this.#group && !this.#group.release;
     if (!this.#line && !following) return;
-    if (this.#asked ? now - this.#asked <= ANSWER : now - this.#heard <= QUIET) return;
+    if (this.#asked ? now - this.#asked < ANSWER : now - this.#heard < QUIET) return;
     if (!this.#asked) this.#ask();
     else if (following) this.#group.want({ steal: true });
     else this.#ended();

@@ -23,6 +23,7 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
@@ -67,6 +68,36 @@ func Open(t testing.TB) *Page {
 	})
 	require.NoError(t, chromedp.Do(ctx), "start %s", bin)
 	return p
+}
+
+// Tab opens another tab of the same browser, with the same cookies and locks.
+func (p *Page) Tab() *Page {
+	p.t.Helper()
+	tab := &Page{t: p.t}
+	ctx, end := chromedp.NewContext(p.ctx, chromedp.WithListener(tab.listen))
+	tab.ctx = ctx
+	p.t.Cleanup(end)
+	require.NoError(p.t, chromedp.Do(ctx), "open a tab")
+	return tab
+}
+
+// Close closes a tab that Tab opened.
+func (p *Page) Close() {
+	p.t.Helper()
+	require.NoError(p.t, chromedp.Cancel(p.ctx))
+}
+
+// Freeze stops a tab as a browser does with one that nobody looks at: nothing runs in
+// it any more. Thaw lets it go on.
+func (p *Page) Freeze() { p.live(page.SetWebLifecycleStateStateFrozen) }
+
+// Thaw lets a frozen tab go on.
+func (p *Page) Thaw() { p.live(page.SetWebLifecycleStateStateActive) }
+
+func (p *Page) live(state page.SetWebLifecycleStateState) {
+	p.t.Helper()
+	_, err := chromedp.Call(p.ctx, page.SetWebLifecycleState, page.SetWebLifecycleStateParams{State: state})
+	require.NoError(p.t, err)
 }
 
 func find(t testing.TB) string {
