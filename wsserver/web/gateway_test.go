@@ -21,7 +21,8 @@ type gateway struct {
 	t      *testing.T
 	url    string
 	arrive chan *session
-	asked  atomic.Int32 // how many sockets were asked for
+	hung   chan struct{} // is sent to when a request for /hang comes, and before it is answered
+	asked  atomic.Int32  // how many sockets were asked for
 
 	// What api/session and refused upgrades answer: 0 lets everybody in.
 	refuse  func() (status int, code string)
@@ -42,6 +43,7 @@ func newGateway(t *testing.T) *gateway {
 	g := &gateway{
 		t:       t,
 		arrive:  make(chan *session),
+		hung:    make(chan struct{}),
 		refuse:  func() (int, string) { return 0, "" },
 		history: func(string, string) string { return "" },
 		cookie:  func() int { return 0 },
@@ -50,6 +52,14 @@ func newGateway(t *testing.T) *gateway {
 	mux.Handle("/", web.Handler())
 	mux.HandleFunc("GET /favicon.ico", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("GET /bare", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<!doctype html><title>x</title>") })
+	mux.HandleFunc("GET /hang", func(_ http.ResponseWriter, r *http.Request) {
+		for range 2 {
+			select {
+			case g.hung <- struct{}{}:
+			case <-r.Context().Done():
+			}
+		}
+	})
 	mux.HandleFunc("GET /ws/dashboard/", g.socket)
 	mux.HandleFunc("GET /api/session", func(w http.ResponseWriter, r *http.Request) {
 		switch who := g.cookie(); {

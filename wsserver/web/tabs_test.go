@@ -22,6 +22,17 @@ func ring(page *webtest.Page, g *gateway, options string) {
 	})`, nil)
 }
 
+// freeze has nothing run in a tab until thaw is called: its script waits for an answer.
+func (g *gateway) freeze(page *webtest.Page) (thaw func()) {
+	page.Value(`void setTimeout(() => {
+		const request = new XMLHttpRequest();
+		request.open('GET', '/hang', false);
+		request.send();
+	})`, nil)
+	<-g.hung
+	return func() { <-g.hung }
+}
+
 // waitTold waits until a tab has been told these events, in this order and no others.
 func waitTold(page *webtest.Page, ids ...string) {
 	list := ""
@@ -109,7 +120,7 @@ func TestATabWhoseLeaderSaysGoodbyeTakesOver(t *testing.T) {
 func TestALeaderThatIsFrozenIsReplaced(t *testing.T) {
 	g := newGateway(t)
 	leader, follower, s := twoTabs(t, g)
-	leader.Freeze()
+	thaw := g.freeze(leader)
 	// Its clock runs twenty times as fast: at one look it asks, at the next it takes over.
 	follower.Value(`void (() => { window.clock = Date.now; const began = clock(); Date.now = () => began + 20 * (clock() - began); })()`, nil)
 	s2 := g.next()
@@ -117,7 +128,7 @@ func TestALeaderThatIsFrozenIsReplaced(t *testing.T) {
 	require.Equal(t, "0/100.0", s2.since)
 	s2.welcome("0/100.0", true)
 	waitLast(follower, "live")
-	leader.Thaw()
+	thaw()
 	_, _, err := s.conn.Read(t.Context())
 	require.Error(t, err, "the old leader lets go of its connection")
 	s2.send("%s", assignment("0/200.1", 1, "Essay 1"))

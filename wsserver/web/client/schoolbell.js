@@ -271,7 +271,7 @@ class Bell extends EventTarget {
   #mirror(state) {
     this.#led = state;
     if (this.#held) return;
-    this.#say(state.state, state);
+    if (state.state !== this.#state.state || state.retryAt) this.#say(state.state, state);
     if (state.state === 'signed-out' || state.state === 'stopped') this.close();
   }
 
@@ -338,7 +338,10 @@ class Bell extends EventTarget {
     line.close = () => cut.abort();
     try {
       const answer = await this.#get(address, cut.signal);
-      if (!/^text\/event-stream/.test(answer.headers.get('Content-Type'))) return end({ answer });
+      if (!/^text\/event-stream/.test(answer.headers.get('Content-Type'))) {
+        line.close = null; // so that the answer can be read
+        return end({ answer });
+      }
       const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
       for (let rest = '', next; !(next = await reader.read()).done;) {
         const blocks = (rest + next.value).split('\n\n');

@@ -23,7 +23,6 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
-	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
@@ -85,19 +84,6 @@ func (p *Page) Tab() *Page {
 func (p *Page) Close() {
 	p.t.Helper()
 	require.NoError(p.t, chromedp.Cancel(p.ctx))
-}
-
-// Freeze stops a tab as a browser does with one that nobody looks at: nothing runs in
-// it any more. Thaw lets it go on.
-func (p *Page) Freeze() { p.live(page.SetWebLifecycleStateStateFrozen) }
-
-// Thaw lets a frozen tab go on.
-func (p *Page) Thaw() { p.live(page.SetWebLifecycleStateStateActive) }
-
-func (p *Page) live(state page.SetWebLifecycleStateState) {
-	p.t.Helper()
-	_, err := chromedp.Call(p.ctx, page.SetWebLifecycleState, page.SetWebLifecycleStateParams{State: state})
-	require.NoError(p.t, err)
 }
 
 func find(t testing.TB) string {

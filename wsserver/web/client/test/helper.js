@@ -114,17 +114,15 @@ export class Line {
     const server = net.connect(port, hostname);
     const pair = [client, server];
     this.#pairs.add(pair);
-    let first = true;
     client.on('data', (bytes) => {
       const request = bytes.toString('latin1');
       if (/^GET \/sse\//.test(request)) this.streams++;
-      if (first && /^GET \/ws\//.test(request)) {
+      if (/^GET \/ws\//.test(request)) {
         this.upgrades++;
         const how = this.#upgrade();
         if (!how) return client.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
         pair.cut = how === 'cut';
       }
-      first = false;
       if (!pair.frozen) server.write(bytes);
     });
     server.on('data', (bytes) => {
