@@ -16,16 +16,24 @@ import (
 //go:embed static client/schoolbell.js client/schoolbell.d.ts
 var embedded embed.FS
 
-// The client's source is written for its readers. It has " // " in comments only, and
-// no text that goes over several lines; a test runs what is left of it.
+// The client's source is written for its readers. It has " // " in comments only, and no
+// text that goes over several lines; the client's tests run what is left of it.
 var (
 	comment = regexp.MustCompile(`(?m)^[ \t]*(//.*)?|[ \t]+// .*$`)
 	empty   = regexp.MustCompile(`\n{2,}`)
+	// space is a text, which stays, or a sign between spaces.
+	space = regexp.MustCompile("'[^'\n]*'|`[^`\n]*`| *(=>|[=!]==|&&|\\|\\||\\?\\?|[=?:<>{}(),;+*/]) *")
 )
 
-// plain is the client as browsers get it: without comments and indentation.
+// plain is the client as browsers get it: without comments, indentation and spaces.
 func plain(source []byte) []byte {
-	return bytes.TrimSpace(empty.ReplaceAll(comment.ReplaceAll(source, nil), []byte("\n")))
+	source = empty.ReplaceAll(comment.ReplaceAll(source, nil), []byte("\n"))
+	return bytes.TrimSpace(space.ReplaceAllFunc(source, func(found []byte) []byte {
+		if found[0] == '\'' || found[0] == '`' {
+			return found
+		}
+		return bytes.Trim(found, " ")
+	}))
 }
 
 // asset is one file, ready to be sent.

@@ -2,18 +2,14 @@
 // README.md beside this file says how to use it, schoolbell.d.ts what everything means.
 
 const SECOND = 1000;
-const FIRST_WAIT = SECOND; // doubles with every failure …
-const LONGEST_WAIT = 30 * SECOND; // … up to here
-const PENALTY = 60 * SECOND; // after protocol_violation: something of ours is wrong, do not hammer
+const MINUTE = 60 * SECOND; // the wait after protocol_violation; and so long before it expires a token is replaced
+const LONGEST = 30 * SECOND; // the random wait doubles from a second up to here
 const STEADY = 10 * SECOND; // a connection that held this long makes the wait short again
 const QUIET = 45 * SECOND; // after this much silence we ask whether anybody is there …
 const ANSWER = 10 * SECOND; // … and this is how long an answer may take
 const LOOK = 5 * SECOND; // how often we look …
 const SLEPT = 30 * SECOND; // … and if the last time is so long ago, the machine slept
-const EARLY = 60 * SECOND; // so long before it expires a token is replaced, or at half its time …
-const DAY = 86400 * SECOND; // … but a timer runs no longer than this
-const KEPT = 'schoolbell:'; // before the gateway's address: the key in the storage
-const WAKING = ['online', 'offline', 'pageshow'];
+const DAY = 1440 * MINUTE; // a timer runs no longer than this
 
 export const connect = (options = {}) => new Bell(options);
 
@@ -22,52 +18,52 @@ class Bell extends EventTarget {
   #base;
   #filter;
   #storage;
+  #key; // in the storage
   #token;
   #user; // whose position #since is, if that is known
   #since; // the newest position that we have everything up to
   #state;
-  #line; // {close, send}: our connection; send is missing from a stream
+  // Our connection, another object each time: {close, send, heard, asked, …}; send is missing
+  // from a stream. Of tabs that follow another: {follows, send, …}. Of none: {}.
+  #line = {};
   #group; // the tabs that share one connection: {channel, leave, want, release}; release: we lead
-  #turn = 0; // grows whenever what still runs has no say any more
   #led; // the state of the leader
   #held; // what the leader sent while we fetch what we missed before it
-  #welcome; // the last one; none yet on this connection: undefined
-  #welcomed = 0; // when it came
-  #target = ''; // while catching up: the cursor of welcome
-  #reset = false; // our position does not count any more: the gap that comes says from where on
-  #last; // the disconnect message of this connection
-  #heard = 0; // when the last message came
-  #asked = 0; // since when we wait for one; 0: we do not
   #looked = Date.now();
   #said = 0; // when the last state was told
   #failures = 0;
   #doubts = 0; // in the transport; at 4 we try the other one
-  #stream;
+  #either; // WebSocket or a stream, whichever works
+  #stream; // what we use
   #earliest = 0; // the gateway asked us not to come back before
-  #timer = 0;
+  #timer;
   #look;
-  #renewal = 0;
+  #renewal;
   #offered; // the token that the gateway is looking at
   #replaced = false; // a refused token was replaced, and no welcome came since
   #pongs = [];
-  #closed = false;
+  #over = new AbortController(); // aborted: closed
   #id = Math.random();
-  #wake = (event) => this.#awake(event.type);
 
   constructor(options) {
     super();
     const page = globalThis.document;
     this.#options = options;
     this.#base = new URL(options.url ?? import.meta.url.replace(/[^/]*$/, ''), page?.baseURI);
-    if (!/^https?:$/.test(this.#base.protocol)) throw new TypeError('say where the gateway is: connect({ url: "https://…" })');
+    if (!/^https?:$/.test(this.#base.protocol)) throw new TypeError('connect needs { url }: where the gateway is');
     if (!this.#base.pathname.endsWith('/')) this.#base.pathname += '/';
+    this.#key = `schoolbell:${this.#base}`;
     this.#filter = options.filter ?? {};
     this.#token = options.token;
-    this.#stream = options.transport === 'sse' || (options.transport !== 'websocket' && !globalThis.WebSocket);
+    const { transport = 'auto' } = options;
+    this.#either = transport === 'auto' && globalThis.WebSocket;
+    this.#stream = transport !== 'websocket' && !this.#either;
     this.#recall();
     this.#look = setInterval(() => this.#check(), LOOK);
-    for (const type of WAKING) globalThis.addEventListener?.(type, this.#wake);
-    page?.addEventListener('visibilitychange', this.#wake);
+    // #over has the signal that ends them, by that name.
+    for (const type of ['online', 'offline', 'visibilitychange']) {
+      (type[0] === 'o' ? globalThis : page)?.addEventListener?.(type, () => this.#awake(type), this.#over);
+    }
     queueMicrotask(() => this.#start()); // whoever called adds listeners first
   }
 
@@ -76,25 +72,24 @@ class Bell extends EventTarget {
   get state() { return this.#state; }
 
   close() {
-    this.#closed = true;
+    this.#over.abort();
     clearInterval(this.#look);
-    for (const type of WAKING) globalThis.removeEventListener?.(type, this.#wake);
-    globalThis.document?.removeEventListener('visibilitychange', this.#wake);
     this.#leave();
   }
 
   retry() {
-    if (this.#group && !this.#group.release) this.#group.channel.postMessage({ retry: true });
+    if (this.#line.follows) this.#group.channel.postMessage({ retry: true });
     else if (this.#timer) this.#again();
   }
 
   filter(filter = {}) {
     this.#filter = filter;
-    if (this.#closed) return;
-    if (!this.#group && this.#welcomed && this.#line?.send) {
+    if (this.#over.signal.aborted) return;
+    const { welcome, send, heard } = this.#line;
+    if (!this.#group && welcome && send) {
       const all = (list) => (list?.length ? list : null);
-      this.#line.send({ type: 'subscribe', types: all(filter.types), assignments: all(filter.assignments) });
-    } else if (this.#group || this.#line) { // otherwise the next connection has it
+      send({ type: 'subscribe', types: all(filter.types), assignments: all(filter.assignments) });
+    } else if (this.#group || heard) { // otherwise the next connection has it
       this.#leave();
       this.#timer = setTimeout(() => this.#start(), Math.max(0, this.#earliest - Date.now()));
     }
@@ -102,16 +97,17 @@ class Bell extends EventTarget {
 
   async latency() {
     const began = performance.now();
-    if (this.#welcomed && this.#line?.send) {
-      this.#line.send({ type: 'ping' });
+    const { welcome, send, follows } = this.#line;
+    if (welcome && send && !follows) {
+      send({ type: 'ping' });
       if (!await new Promise((answer) => this.#pongs.push(answer))) return null;
-    } else if (!await this.#get(this.#address('api/session')).catch(() => null)) return null;
+    } else if (!await this.#session()) return null;
     return performance.now() - began;
   }
 
   async history({ since = this.#since, to, limit = 100 } = {}) {
-    const answer = await this.#get(this.#address('api/events', { since, limit, ...this.#query() }));
-    if (!answer.ok) throw Object.assign(new Error(`the gateway answered ${answer.status}`), { status: answer.status });
+    const answer = await this.#get('api/events', { since, limit });
+    if (!answer.ok) throw new Error(`the gateway answered ${answer.status}`, { cause: answer });
     const page = await answer.json();
     if (to) {
       page.events = page.events.filter((m) => !after(m.id, to));
@@ -120,20 +116,19 @@ class Bell extends EventTarget {
     return page;
   }
 
-  #query() {
+  #address(path, query) {
     const { types, assignments } = this.#filter;
-    return { types: types?.join(), assignment: assignments?.join() };
-  }
-
-  #address(path, query = {}) {
     const address = new URL(path, this.#base);
-    for (const key in query) if (query[key]) address.searchParams.set(key, query[key]);
+    query = { ...query, types, assignment: assignments };
+    for (const key in query) if (String(query[key] ?? '')) address.searchParams.set(key, query[key]);
     return address;
   }
 
-  #get(address, signal = AbortSignal.timeout(ANSWER)) {
+  #session() { return this.#get('api/session').catch(() => null); }
+
+  #get(path, query, signal = AbortSignal.timeout(ANSWER)) {
     const token = this.#token;
-    return fetch(address, {
+    return fetch(this.#address(path, query), {
       headers: token ? { Authorization: `Bearer ${token}` } : {},
       credentials: token ? 'same-origin' : 'include', // the gateway may be of another origin
       cache: 'no-store',
@@ -154,20 +149,21 @@ class Bell extends EventTarget {
 
   #recall() {
     const { since, storage } = this.#options;
+    let kept;
     try {
       this.#storage = storage === undefined ? globalThis.sessionStorage : storage;
-      const kept = JSON.parse(this.#storage?.getItem(KEPT + this.#base.href)) ?? {};
-      if (!since) [this.#user, this.#since] = [kept.user, kept.cursor];
+      kept = JSON.parse(this.#storage.getItem(this.#key));
     } catch {
       // The storage is forbidden, or holds something else.
     }
-    this.#since ??= since;
-    if (!isPosition(this.#since)) this.#since = '';
+    kept = since ? { cursor: since } : kept ?? {};
+    this.#user = kept.user;
+    this.#since = /^\w+\/\w+\.\d+$/.test(kept.cursor) ? kept.cursor : '';
   }
 
   #keep() {
     try {
-      this.#storage?.setItem(KEPT + this.#base.href, JSON.stringify({ user: this.#user, cursor: this.#since }));
+      this.#storage?.setItem(this.#key, JSON.stringify({ user: this.#user, cursor: this.#since }));
     } catch {
       // Full: then the next tab begins where this one did.
     }
@@ -176,33 +172,32 @@ class Bell extends EventTarget {
   // How we connect: alone, or as one of the tabs that share a connection.
 
   async #start() {
-    clearTimeout(this.#timer);
-    this.#timer = 0;
-    if (this.#closed) return;
-    const turn = ++this.#turn;
+    if (this.#over.signal.aborted) return;
+    this.#drop();
+    const line = this.#line;
     const { getToken, share } = this.#options;
     this.#say('connecting');
-    if (turn !== this.#turn) return;
+    if (line !== this.#line) return;
     try {
       if (getToken && !this.#token) {
         this.#token = await getToken();
-        if (turn !== this.#turn) return;
+        if (line !== this.#line) return;
         if (!this.#token) return this.#stop('signed-out', 'unauthenticated');
       }
     } catch {
-      return turn === this.#turn && this.#wait(0, 'no_token');
+      return line === this.#line && this.#wait(0, 'no_token');
     }
     if (share === false || !globalThis.navigator?.locks || !globalThis.BroadcastChannel) return this.#open();
     let user;
     if (!this.#token) { // whoever has another cookie is somebody else
-      const answer = await this.#get(this.#address('api/session')).catch(() => null);
-      if (turn !== this.#turn) return;
+      const answer = await this.#session();
+      if (line !== this.#line) return;
       if (!answer?.ok) return this.#judge(answer);
       user = (await answer.json().catch(() => ({}))).user_id;
     }
-    const who = new TextEncoder().encode(JSON.stringify([this.#base, this.#token, user, this.#query()]));
+    const who = new TextEncoder().encode([this.#address(''), this.#token, user]);
     const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', who));
-    if (turn === this.#turn) this.#join(KEPT + btoa(String.fromCharCode(...hash)));
+    if (line === this.#line) this.#join('schoolbell:' + btoa(String.fromCharCode(...hash)));
   }
 
   // #join: whoever holds the lock leads, has the connection, and passes on what comes. The
@@ -220,7 +215,6 @@ class Bell extends EventTarget {
       })).catch((error) => {
         if (group !== this.#group) return;
         group.release = null;
-        this.#drop();
         if (error.name !== 'AbortError') { // no locks here, as in a frame without an origin
           this.#leave();
           return this.#open();
@@ -235,8 +229,10 @@ class Bell extends EventTarget {
   }
 
   #follow() {
-    this.#asked = this.#heard = Date.now();
-    this.#group.channel.postMessage({ hello: this.#id });
+    this.#drop();
+    const send = () => this.#group.channel.postMessage({ hello: this.#id });
+    this.#line = { follows: true, heard: Date.now(), send };
+    this.#ask();
   }
 
   #leave() {
@@ -255,13 +251,13 @@ class Bell extends EventTarget {
     if (this.#group.release) {
       if (retry) this.retry();
       // What is still to come to us will come to whoever is new, too.
-      const m = this.#welcome && { ...this.#welcome, cursor: this.#target || this.#since, resumed: undefined };
+      const { welcome, target } = this.#line;
+      const m = welcome && { ...welcome, cursor: target || this.#since, resumed: undefined };
       if (hello) this.#post({ to: hello, m, before: this.#since, state: this.#state });
       return;
     }
-    if (hello || retry || (to && to !== this.#id)) return;
-    this.#heard = Date.now();
-    this.#asked = 0;
+    if (hello || retry || !this.#line.follows || (to && to !== this.#id)) return;
+    Object.assign(this.#line, { heard: Date.now(), asked: 0 });
     if (token) this.#token = token;
     if (told.m) this.#follows({ ...told, to });
     if (state) this.#mirror(state);
@@ -280,7 +276,7 @@ class Bell extends EventTarget {
   #follows(told) {
     if (this.#held) this.#held.push(told);
     else if (this.#since && !told.reset && after(told.before, this.#since)) this.#heal(told);
-    else if (!told.to || !this.#welcomed) this.#take(told.m, told.reset);
+    else this.#take(told.m, told.reset, told.to);
   }
 
   async #heal(first) {
@@ -296,13 +292,13 @@ class Bell extends EventTarget {
         more = page.more;
       } catch (error) {
         if (held !== this.#held) return;
-        if (error.status === 401) return this.#refused('unauthenticated');
+        if (error.cause?.status === 401) return this.#refused('unauthenticated');
         await new Promise((over) => setTimeout(over, jitter(failures++)));
         if (held !== this.#held) return;
       }
     }
     this.#held = null;
-    for (const { m, reset, to } of held) if (!to || !this.#welcomed) this.#take(m, reset);
+    for (const { m, reset, to } of held) this.#take(m, reset, to);
     if (this.#led) this.#mirror(this.#led);
   }
 
@@ -310,16 +306,14 @@ class Bell extends EventTarget {
 
   #open() {
     this.#drop();
-    const turn = this.#turn;
+    const line = this.#line;
     if (this.#state.state !== 'connecting') this.#say('connecting');
-    if (turn !== this.#turn) return;
-    this.#asked = this.#heard = Date.now();
-    const line = this.#line = {};
+    if (line !== this.#line) return; // whoever was told has closed it
+    line.heard = line.asked = Date.now();
     const hear = (text) => { if (line === this.#line) this.#receive(text); };
     const end = (how) => { if (line === this.#line) this.#ended(how); };
-    const query = { since: this.#since, ...this.#query() };
-    if (this.#stream) return this.#read(line, this.#address('sse/dashboard/', query), hear, end);
-    const address = this.#address('ws/dashboard/', { token: this.#token, ...query }); // browsers set no headers here
+    if (this.#stream) return this.#read(line, hear, end);
+    const address = this.#address('ws/dashboard/', { since: this.#since, token: this.#token }); // browsers set no headers here
     address.protocol = address.protocol.replace('http', 'ws');
     try {
       const socket = new WebSocket(address);
@@ -333,11 +327,11 @@ class Bell extends EventTarget {
   }
 
   // #read reads Server-Sent Events; EventSource cannot send a token.
-  async #read(line, address, hear, end) {
+  async #read(line, hear, end) {
     const cut = new AbortController();
     line.close = () => cut.abort();
     try {
-      const answer = await this.#get(address, cut.signal);
+      const answer = await this.#get('sse/dashboard/', { since: this.#since }, cut.signal);
       if (!/^text\/event-stream/.test(answer.headers.get('Content-Type'))) {
         line.close = null; // so that the answer can be read
         return end({ answer });
@@ -356,58 +350,58 @@ class Bell extends EventTarget {
 
   // #drop lets go of the connection: nothing that still comes from it is heard.
   #drop() {
-    clearTimeout(this.#timer);
-    clearTimeout(this.#renewal);
-    this.#timer = this.#welcomed = this.#asked = 0;
-    this.#target = '';
-    this.#last = this.#held = this.#welcome = null;
-    this.#reset = false;
-    this.#turn++;
-    for (const answer of this.#pongs.splice(0)) answer(false);
     const line = this.#line;
-    this.#line = null;
-    line?.close?.();
+    this.#line = {};
+    this.#held = null;
+    clearTimeout(this.#renewal);
+    clearTimeout(this.#timer);
+    this.#timer = 0;
+    for (const answer of this.#pongs.splice(0)) answer();
+    line.close?.();
   }
 
   #receive(text) {
     const m = JSON.parse(text);
-    this.#heard = Date.now();
-    this.#asked = 0;
-    if (m.type === 'ping') this.#line.send?.({ type: 'pong' });
-    if (m.type === 'auth') return this.#answered(m);
-    if (m.type === 'disconnect') return this.#last = m;
+    const line = this.#line;
+    const before = this.#since;
+    line.heard = Date.now();
+    line.asked = 0;
+    if (m.type === 'ping') line.send?.({ type: 'pong' });
     if (m.type === 'pong') for (const answer of this.#pongs.splice(0)) answer(true);
-    const asked = this.#since;
-    const reset = this.#reset && m.type === 'gap';
+    if (m.type === 'auth') return this.#answered(m);
+    if (m.type === 'disconnect') return line.last = m;
     if (m.type === 'welcome') {
-      if (this.#user !== undefined && this.#user !== m.user_id && (asked || this.#group)) {
+      if (this.#user !== undefined && this.#user !== m.user_id && (before || this.#group)) {
         // Another cookie than before: the position is not this person's.
         this.#since = '';
         this.#user = undefined;
         this.#leave();
         return this.#wait(0, 'other_account');
       }
-      this.#reset = asked !== '' && m.resumed === false;
-      this.#target = asked && after(m.cursor, asked) ? m.cursor : '';
+      // The position does not count any more: the gap that comes says from where on.
+      line.reset = before && m.resumed === false;
+      line.target = before && after(m.cursor, before) ? m.cursor : ''; // while catching up
       this.#expects(m);
     }
-    if (reset) this.#reset = false;
-    this.#post({ m, before: asked, reset });
+    const reset = line.reset && m.type === 'gap';
+    if (reset) line.reset = false;
+    this.#post({ m, before, reset });
     this.#take(m, reset);
-    if (m.type !== 'welcome' || !this.#line) return;
-    this.#say(this.#target ? 'catching-up' : 'live');
+    if (m.type !== 'welcome' || line !== this.#line) return;
+    this.#say(line.target ? 'catching-up' : 'live');
     // Its pong carries a cursor, and comes after what we missed: then we know that we have it.
-    if (this.#target) this.#line?.send?.({ type: 'ping' });
+    if (line.target) line.send?.({ type: 'ping' });
   }
 
   // #take tells a message, whichever way it came.
-  #take(m, reset) {
+  #take(m, reset, again) {
+    const line = this.#line;
     if (m.id) {
-      if (isPosition(m.id) && !after(m.id, this.#since)) return; // told before
+      if (!after(m.id, this.#since)) return; // told before
       this.#emit('event', m);
       if (m.type !== 'event' && m.type !== 'state') this.#emit(m.type, m);
-      if (this.#target && Date.now() - this.#said > SECOND / 4) {
-        this.#say('catching-up', { behind: Date.parse(this.#welcome.timestamp) - Date.parse(m.timestamp) });
+      if (line.target && Date.now() - this.#said > SECOND / 4) {
+        this.#say('catching-up', { behind: Date.parse(line.welcome.timestamp) - Date.parse(m.timestamp) });
       }
       return this.#reached(m.id);
     }
@@ -417,15 +411,16 @@ class Bell extends EventTarget {
       return this.#reached(m.to);
     }
     if (m.type === 'welcome') {
-      this.#welcome = m;
-      this.#welcomed = Date.now();
+      if (again && line.welcome) return;
+      line.welcome = m;
+      line.since = Date.now();
       this.#user = m.user_id;
       this.#replaced = false;
       // Until what we missed has come, the place to resume from stays where it was.
       if (!this.#since) this.#reached(m.cursor);
       return this.#emit('welcome', m);
     }
-    if (m.type === 'metrics' && this.#welcome) this.#welcome = { ...this.#welcome, metrics: m };
+    if (m.type === 'metrics' && line.welcome) line.welcome = { ...line.welcome, metrics: m }; // for whoever comes
     if (m.type !== 'ping' && m.type !== 'pong') this.#emit(m.type, m);
     this.#reached(m.cursor);
   }
@@ -436,8 +431,9 @@ class Bell extends EventTarget {
       this.#since = position;
       this.#keep();
     }
-    if (this.#target && !after(this.#target, this.#since)) {
-      this.#target = '';
+    const line = this.#line;
+    if (line.target && !after(line.target, this.#since)) {
+      line.target = '';
       this.#say('live');
     }
   }
@@ -445,30 +441,29 @@ class Bell extends EventTarget {
   // How a connection ends, and what follows.
 
   async #ended({ code, answer } = {}) {
-    const last = this.#last;
-    const welcomed = this.#welcomed;
-    const steady = Date.now() - welcomed > STEADY;
+    const { last, welcome, since } = this.#line;
+    const steady = welcome && Date.now() - since > STEADY;
     this.#drop();
-    const turn = this.#turn;
+    const line = this.#line;
     code = last?.code ?? code;
-    if (welcomed && steady) this.#failures = this.#doubts = 0;
+    if (steady) this.#failures = this.#doubts = 0;
     if (code === 4401) return this.#refused('credentials_revoked');
     if (code === 4403 || last?.reconnect === false) return this.#stop('stopped', last?.reason ?? 'role_not_allowed');
-    if (code === 1008) return this.#wait(last?.retry_after_ms ?? PENALTY, 'protocol_violation');
+    if (code === 1008) return this.#wait(last?.retry_after_ms ?? MINUTE, 'protocol_violation');
     if (last) return this.#wait(last.retry_after_ms ?? 0, last.reason);
-    if (welcomed) {
+    if (welcome) {
       if (!steady) this.#doubt(1);
       return this.#wait(0, 'connection_lost');
     }
     // It never came to be: browsers hide from the WebSocket why.
-    answer ??= await this.#get(this.#address('api/session')).catch(() => null);
-    if (turn === this.#turn) this.#judge(answer);
+    answer ??= await this.#session();
+    if (line === this.#line) this.#judge(answer);
   }
 
   async #judge(answer) {
-    const turn = this.#turn;
+    const line = this.#line;
     const said = await answer?.json().catch(() => 0) || {};
-    if (turn !== this.#turn) return;
+    if (line !== this.#line) return;
     if (answer?.status === 401) return this.#refused(said.error ?? 'unauthenticated', said.detail);
     if ((answer?.status === 403 || answer?.status === 400) && said.error) return this.#stop('stopped', said.error, said.detail);
     if (answer?.status < 500 && !said.error) this.#doubt(2); // the gateway is there, or a proxy: it is the transport
@@ -477,8 +472,7 @@ class Bell extends EventTarget {
   }
 
   #doubt(weight) {
-    if (this.#options.transport && this.#options.transport !== 'auto') return;
-    if ((this.#doubts += weight) < 4 || !globalThis.WebSocket) return;
+    if (!this.#either || (this.#doubts += weight) < 4) return;
     this.#stream = !this.#stream;
     this.#doubts = this.#failures = 0;
   }
@@ -488,14 +482,14 @@ class Bell extends EventTarget {
     const { getToken } = this.#options;
     if (!getToken || this.#replaced) return this.#stop('signed-out', reason, detail);
     this.#drop();
-    const turn = this.#turn;
+    const line = this.#line;
     let token;
     try {
       token = await getToken();
     } catch {
-      return turn === this.#turn && this.#wait(0, reason, detail); // the next refusal asks for a token again
+      return line === this.#line && this.#wait(0, reason, detail); // the next refusal asks for a token again
     }
-    if (turn !== this.#turn) return;
+    if (line !== this.#line) return;
     if (!token || token === this.#token) return this.#stop('signed-out', reason, detail);
     this.#leave();
     this.#token = token;
@@ -528,7 +522,7 @@ class Bell extends EventTarget {
     clearTimeout(this.#renewal);
     if (!m.expires || !this.#options.getToken) return;
     const left = Date.parse(m.expires) - Date.parse(m.timestamp);
-    this.#renewal = setTimeout(() => this.#renew(), Math.min(DAY, left - Math.min(EARLY, left / 2)));
+    this.#renewal = setTimeout(() => this.#renew(), Math.min(DAY, left - Math.min(MINUTE, left / 2)));
   }
 
   async #renew() {
@@ -549,7 +543,6 @@ class Bell extends EventTarget {
   #answered(m) {
     if (!m.ok) return; // the timer has another one tried
     this.#renewed();
-    clearTimeout(this.#renewal);
     this.#expects(m);
   }
 
@@ -565,42 +558,31 @@ class Bell extends EventTarget {
     const slept = now - this.#looked > SLEPT;
     this.#looked = now;
     if (slept) this.#awake();
-    const following = this.#group && !this.#group.release;
-    if (!this.#line && !following) return;
-    if (this.#asked ? now - this.#asked < ANSWER : now - this.#heard < QUIET) return;
-    if (!this.#asked) this.#ask();
-    else if (following) this.#group.want({ steal: true });
+    const { follows, heard, asked } = this.#line;
+    if (!heard || (asked ? now - asked < ANSWER : now - heard < QUIET)) return;
+    if (!asked) this.#ask();
+    else if (follows) this.#group.want({ steal: true });
     else this.#ended();
   }
 
   #ask() {
-    this.#asked = Date.now();
-    if (this.#line) this.#line.send?.({ type: 'ping' });
-    else this.#group.channel.postMessage({ hello: this.#id });
+    this.#line.asked = Date.now();
+    this.#line.send?.({ type: 'ping' });
   }
 
   #awake(why) {
-    if (why === 'online' && this.#stream && !this.#line) this.#doubt(4); // perhaps another network
-    if (this.#timer) {
-      if (why !== 'offline' && why !== 'visibilitychange' && Date.now() >= this.#earliest) this.retry();
-    } else if (!this.#asked && (this.#line?.send || (this.#group && !this.#line))) this.#ask();
+    const { heard, asked, send } = this.#line;
+    if (why === 'online' && this.#stream && !heard) this.#doubt(4); // perhaps another network
+    if (heard) {
+      if (send && !asked) this.#ask();
+    } else if (why !== 'offline' && why !== 'visibilitychange' && Date.now() >= this.#earliest) this.retry();
   }
 }
 
 // Full jitter: a random wait whose bound doubles.
-const jitter = (failures) => Math.random() * Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** failures);
+const jitter = (failures) => Math.random() * Math.min(LONGEST, SECOND * 2 ** failures);
 
-// after reports whether position a comes after b; any position comes after ''.
-export function after(a, b) {
-  const [p, q] = [parts(a), parts(b)];
-  for (let i = 0; i < 3; i++) if (p[i] !== q[i]) return p[i] > q[i];
-  return false;
-}
-
-const isPosition = (text) => parts(text)[0] >= 0;
-
-// parts reads "16/B374D848.2": two hexadecimal numbers and a decimal one.
-function parts(position) {
-  const found = /^([0-9A-F]{1,8})\/([0-9A-F]{1,8})\.(\d+)$/i.exec(position ?? '');
-  return found ? [parseInt(found[1], 16), parseInt(found[2], 16), Number(found[3])] : [-1, 0, 0];
-}
+// after reports whether position a comes after b; any position comes after ''. A position,
+// like "16/B374D848.2", is two hexadecimal numbers and a decimal one: here they get one width.
+export const after = (a, b) => rank(a) > rank(b);
+const rank = (position) => (position ?? '').toUpperCase().replace(/\w+/g, (number) => number.padStart(20, 0));
