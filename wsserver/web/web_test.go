@@ -1,11 +1,15 @@
 package web_test
 
 import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -173,5 +177,76 @@ func TestTextIsNeverTurnedIntoMarkup(t *testing.T) {
 func TestATokenIsKeptInTheTabOnly(t *testing.T) {
 	for name, body := range files(t) {
 		require.NotRegexp(t, `localStorage|indexedDB|document\.cookie`, body, name)
+	}
+}
+
+func TestTheClientIsUnder5KBCompressed(t *testing.T) {
+	res := get(t, "GET", "/schoolbell.js", http.Header{"Accept-Encoding": {"br, gzip"}})
+	require.Equal(t, "gzip", res.Header.Get("Content-Encoding"))
+	require.Equal(t, "Accept-Encoding", res.Header.Get("Vary"))
+	packed, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	t.Logf("%d bytes", len(packed))
+	require.Less(t, len(packed), 5<<10, "leave something out, or say it shorter")
+
+	unpacked, err := gzip.NewReader(bytes.NewReader(packed))
+	require.NoError(t, err)
+	body, err := io.ReadAll(unpacked)
+	require.NoError(t, err)
+	require.Equal(t, files(t)["schoolbell.js"], string(body))
+	require.NotRegexp(t, `(?m)^\s|//|\n\n`, string(body), "comments and spaces are for readers of the source")
+	plain := get(t, "GET", "/schoolbell.js", nil)
+	require.Empty(t, plain.Header.Get("Content-Encoding"))
+	require.NotEqual(t, plain.Header.Get("ETag"), res.Header.Get("ETag"), "two bodies, two names")
+}
+
+// What npm would pack is what package.json names, and it is all there.
+func TestTheClientIsLaidOutAsAPackage(t *testing.T) {
+	text, err := os.ReadFile("client/package.json")
+	require.NoError(t, err)
+	var p struct {
+		Private      bool
+		Type, Types  string
+		Exports      map[string]map[string]string
+		Files        []string
+		Dependencies map[string]string
+	}
+	require.NoError(t, json.Unmarshal(text, &p))
+	require.True(t, p.Private, "it is not published")
+	require.Equal(t, "module", p.Type)
+	require.Equal(t, map[string]string{"types": "./schoolbell.d.ts", "default": "./schoolbell.js"}, p.Exports["."])
+	require.Equal(t, "./schoolbell.d.ts", p.Types)
+	require.Empty(t, p.Dependencies)
+	require.Equal(t, []string{"schoolbell.js", "schoolbell.d.ts", "README.md"}, p.Files)
+	for _, name := range p.Files {
+		require.FileExists(t, "client/"+name)
+	}
+}
+
+// The types name everything that the client gives, and nothing else.
+func TestTheTypesAreThoseOfTheClient(t *testing.T) {
+	source, err := os.ReadFile("client/schoolbell.js")
+	require.NoError(t, err)
+	types, err := os.ReadFile("client/schoolbell.d.ts")
+	require.NoError(t, err)
+	names := func(pattern string, text []byte) []string {
+		var all []string
+		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(string(text), -1) {
+			if m[1] != "constructor" {
+				all = append(all, m[1])
+			}
+		}
+		slices.Sort(all)
+		return slices.Compact(all)
+	}
+	bell := regexp.MustCompile(`(?s)export interface Bell .*?\n}`).Find(types)
+	methods := names(`(?m)^  (?:get |async )?([a-z]+)\(.*\{`, source)
+	require.Contains(t, methods, "close")
+	require.Equal(t, methods, slices.DeleteFunc(names(`(?m)^  (?:readonly )?([a-zA-Z]+)[(:<]`, bell), func(name string) bool {
+		return strings.HasSuffix(name, "EventListener") // of every EventTarget
+	}))
+	require.Equal(t, names(`(?m)^export const (\w+)`, source), names(`(?m)^export function (\w+)`, types))
+	for _, state := range names(`'([a-z-]+)'`, regexp.MustCompile(`(?m)^  state: .*`).Find(types)) {
+		require.Contains(t, string(source), "'"+state+"'")
 	}
 }
