@@ -38,6 +38,8 @@ if ! have postgres && ! compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/nu
 	install postgresql
 fi
 have chromium || have chromium-browser || have google-chrome || install chromium
+# The JavaScript client's tests; WebSocket is there without the flag from node 22 on.
+node --experimental-websocket --eval WebSocket 2>/dev/null || install nodejs
 # A real Django writes the sessions that the tests sign in with. Debian's, for Debian's Python.
 /usr/bin/python3 -c "import django, psycopg2" 2>/dev/null || install python3-django python3-psycopg2
 
