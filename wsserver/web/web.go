@@ -1,7 +1,7 @@
 // Package web is the dashboard page and the JavaScript client, embedded in the
 // binary: plain HTML, CSS and ES modules, as the browser reads them, with no
-// build step. The client is a package of its own, in the folder client; only its
-// comments are left out when it is served.
+// build step. The client is a package of its own, in the folder client; its comments
+// and spaces are left out when it is served.
 //
 // In come GET requests, out go the files. The page speaks to the gateway that
 // served it: ws/dashboard/, api/session and api/events, relative to its own
@@ -19,6 +19,8 @@
 //     takes it.
 //   - The page says how the connection is, always. After a cut it resumes, and
 //     shows no event twice.
+//   - The client is under 5 KB compressed, loads nothing, and keeps no token. Pages of
+//     any origin may import it; who may connect is the gateway's to say.
 //   - After an upgrade of the binary the next load shows the new page; until
 //     then the browser's copy is confirmed by its ETag.
 //
