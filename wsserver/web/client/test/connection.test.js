@@ -108,7 +108,7 @@ test('the latency is that of the line, and null without one', async (t) => {
   const bell = open(t, { url: line.url });
   await live(bell);
   const took = await bell.latency();
-  assert.ok(took > 0 && took < 5000, `${took} ms`);
+  assert.ok(took > 0, `${took} ms`);
   line.freeze();
   const asked = bell.latency();
   bell.close();

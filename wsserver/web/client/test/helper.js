@@ -7,7 +7,7 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-const PATIENCE = 30_000; // ms; a test that waits longer fails
+const PATIENCE = 60_000; // ms; a test that waits longer fails
 
 const operator = process.env.SCHOOLBELL_OPERATOR;
 if (!operator) throw new Error('run these with: go test -run JavaScriptClient ./cmd/schoolbell');
