@@ -18,17 +18,17 @@ type Subscription struct {
 
 	at [places]int // where it stands in its groups; guarded by router.mu
 
-	mu     sync.Mutex // guards what follows; held for moments only
-	err    error      // why it has ended
-	admin  bool
-	filter *Filter // what is left of it is queued, and read; nil: everything
-	queue  queue
-	live   bool         // events are queued
-	last   cdc.Position // only what comes after it is queued
-	bulk   bulk
-	gap    *Message // what is said before anything else
-
+	mu       sync.Mutex // guards what follows; held for moments only
+	err      error      // why it has ended
+	admin    bool
+	live     bool         // events are queued
 	catching bool         // the history has more to give, before the queue
+	filter   *Filter      // what it lets through is queued, and read; nil: everything
+	last     cdc.Position // only what comes after it is queued
+	queue    queue
+	bulk     bulk
+	gap      *Message // what is said before anything else
+
 	scanned  cdc.Position // the history has been read up to here
 	joinedAt cdc.Position // and must be read up to here, once live
 	given    cdc.Position // the newest that Take has handed out
