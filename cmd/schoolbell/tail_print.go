@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -36,7 +37,7 @@ func (f frame) line(raw []byte, paint painter) string {
 	case "submission":
 		says = fmt.Sprintf("%s handed in submission %s for %s", f.student(), f.SubmissionID, f.assignment())
 	case "grade":
-		says = fmt.Sprintf("%s got %s on submission %s for %s", f.student(), f.Grade, f.SubmissionID, f.assignment())
+		says = fmt.Sprintf("%s got %s%s for %s", f.student(), f.grade(), f.onSubmission(), f.assignment())
 	case "assignment":
 		says = fmt.Sprintf("assignment %s: %s", f.AssignmentID, f.Title)
 		if f.DueDate != "" {
@@ -133,10 +134,27 @@ func (f frame) assignment() string {
 
 func (f frame) student() string {
 	name := strings.TrimSpace(f.Student.FirstName + " " + f.Student.LastName)
-	if name == "" {
-		return f.Student.Email
+	return cmp.Or(name, f.Student.Email, "somebody") // whose work is marked anonymously
+}
+
+// grade is the grade without the decimals that a column only shows.
+func (f frame) grade() string {
+	text := string(f.Grade)
+	switch {
+	case text == "null":
+		return "no score" // as who is excused
+	case strings.Contains(text, ".") && !strings.ContainsAny(text, `"eE`):
+		return strings.TrimRight(strings.TrimRight(text, "0"), ".")
 	}
-	return name
+	return text
+}
+
+// onSubmission names the submission, if there was one.
+func (f frame) onSubmission() string {
+	if id := string(f.SubmissionID); id != "null" {
+		return " on submission " + id
+	}
+	return ""
 }
 
 // printable keeps what people called themselves from steering the terminal.

@@ -167,11 +167,13 @@ func TestEveryKindOfEventIsALine(t *testing.T) {
 	for frame, want := range map[string]string{
 		`{"type":"assignment","id":"0/1.1","assignment_id":12,"title":"Essay","due_date":"2026-12-01T12:00:00.000000Z","timestamp":"T"}`: "T  assignment         assignment 12: Essay, due " +
 			wall(t, "2026-12-01T12:00:00Z")[:16] + "  0/1.1",
-		`{"type":"assignment","id":"0/1.1","assignment_id":"a-b","title":"Essay","due_date":null,"timestamp":"T"}`: `T  assignment         assignment "a-b": Essay  0/1.1`,
-		`{"type":"assignment_closed","id":"0/1.1","assignment_id":12,"timestamp":"T"}`:                             "T  assignment_closed  assignment 12 is closed  0/1.1",
-		`{"type":"gap","reason":"retention","from":"0/1.1","to":"0/2.0","count":null,"timestamp":"T"}`:             "T  gap                an unknown number of events from 0/1.1 to 0/2.0 are not shown: retention",
-		`{"type":"gap","reason":"bulk","from":"0/1.1","to":"0/2.0","count":7,"timestamp":"T"}`:                     "T  gap                7 events from 0/1.1 to 0/2.0 are not shown: bulk",
-		`{"type":"exam","room":"B12","timestamp":"T"}`:                                                             `T  exam               {"type":"exam","room":"B12","timestamp":"T"}`,
+		`{"type":"assignment","id":"0/1.1","assignment_id":"a-b","title":"Essay","due_date":null,"timestamp":"T"}`:                                                               `T  assignment         assignment "a-b": Essay  0/1.1`,
+		`{"type":"assignment_closed","id":"0/1.1","assignment_id":12,"timestamp":"T"}`:                                                                                           "T  assignment_closed  assignment 12 is closed  0/1.1",
+		`{"type":"gap","reason":"retention","from":"0/1.1","to":"0/2.0","count":null,"timestamp":"T"}`:                                                                           "T  gap                an unknown number of events from 0/1.1 to 0/2.0 are not shown: retention",
+		`{"type":"gap","reason":"bulk","from":"0/1.1","to":"0/2.0","count":7,"timestamp":"T"}`:                                                                                   "T  gap                7 events from 0/1.1 to 0/2.0 are not shown: bulk",
+		`{"type":"grade","id":"0/1.1","submission_id":null,"assignment_id":12,"student":{"id":null,"email":"","first_name":"","last_name":""},"grade":76.50000,"timestamp":"T"}`: "T  grade              somebody got 76.5 for assignment 12  0/1.1",
+		`{"type":"grade","id":"0/1.1","submission_id":7,"assignment_id":12,"student":{"id":5,"email":"s@x","first_name":"","last_name":""},"grade":null,"timestamp":"T"}`:        "T  grade              s@x got no score on submission 7 for assignment 12  0/1.1",
+		`{"type":"exam","room":"B12","timestamp":"T"}`:                                                                                                                           `T  exam               {"type":"exam","room":"B12","timestamp":"T"}`,
 	} {
 		url := fakeGateway(t, func(v visit) {
 			v.send(t, welcome, frame)
