@@ -67,7 +67,7 @@ fi
 step "tests"
 # A missing server fails a test here instead of skipping it.
 export SCHOOLBELL_TEST_REQUIRE=1
-go test $race -timeout 15m "$@" ./...
+go test $race -timeout 30m "$@" ./...
 
 # Of the program: one scenario of everything, what check, init and serve say, each way
 # to lose the slot, the end, and the faults. What is fetched has neither pg_basebackup

@@ -36,7 +36,7 @@ func EstimateSnapshot(ctx context.Context, cfg Config) (Estimate, error) {
 		if t.oid == 0 {
 			continue // which is told elsewhere
 		}
-		text, err := c.value(ctx, "EXPLAIN (FORMAT JSON) SELECT FROM ONLY "+qualified(t.spec.Schema, t.spec.Name))
+		text, err := c.value(ctx, "EXPLAIN (FORMAT JSON) SELECT FROM ONLY "+qualified(t.spec.Schema, t.spec.Name)+t.where())
 		if err != nil {
 			return Estimate{}, explainSQL(err, "read table "+t.String(), "schoolbell init")
 		}

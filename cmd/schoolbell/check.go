@@ -38,7 +38,7 @@ database, and leaves nothing behind: what it reads is kept in a temporary folder
 			if err != nil {
 				return usageError{err}
 			}
-			wrong := check(cmd, cfg, p)
+			wrong := check(cmd, cfg, p, !dry)
 			if !dry || cmd.Context().Err() != nil {
 				return wrong
 			}
@@ -60,7 +60,9 @@ database, and leaves nothing behind: what it reads is kept in a temporary folder
 	return cmd
 }
 
-func check(cmd *cobra.Command, cfg Config, p *profile.Profile) error {
+// check says what is wrong; with guess set also what a snapshot will cost, which a dry run
+// measures.
+func check(cmd *cobra.Command, cfg Config, p *profile.Profile, guess bool) error {
 	found, err := replication.Check(cmd.Context(), replicationConfig(cfg, p, slog.New(slog.DiscardHandler)))
 	if err != nil {
 		return err
@@ -85,11 +87,13 @@ func check(cmd *cobra.Command, cfg Config, p *profile.Profile) error {
 	if wrong > 0 {
 		return fmt.Errorf("%d to mend, in this order", wrong)
 	}
-	snapshot, err := estimate(cmd, cfg, p)
-	if err != nil {
-		return err
+	if guess {
+		snapshot, err := estimate(cmd, cfg, p)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(out, snapshot)
 	}
-	fmt.Fprintln(out, snapshot)
 	fmt.Fprintln(out, noticing(cfg, p))
 	fmt.Fprintf(out, "all is well: schoolbell serve can follow %d tables of profile %s\n", len(p.Tables()), p.Name())
 	return nil
