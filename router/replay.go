@@ -21,14 +21,8 @@ type pass struct {
 // position, up to another. Whether they are an admin now only counts where nobody
 // remembers what they were. What the filter leaves out is passed over.
 func (r *Router) read(person cdc.ID, admin bool, f *Filter, after, upTo cdc.Position, buf []*Message) (pass, error) {
-	wasAdmin := func(at cdc.Position) bool {
-		if r.cfg.WasAdmin != nil {
-			return r.cfg.WasAdmin(person, at)
-		}
-		return admin
-	}
 	n := 0
-	reached, err := r.history.EventsOf(person, wasAdmin, after, upTo, passLength, func(e *cdc.Event) bool {
+	reached, err := r.history.EventsOf(person, r.wasAdmin(person, admin), after, upTo, passLength, func(e *cdc.Event) bool {
 		if f.passes(e) {
 			buf[n] = eventMessage(e)
 			n++

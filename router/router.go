@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/schoolbell/schoolbell/cdc"
 )
@@ -17,6 +18,9 @@ type History interface {
 	// where it has looked.
 	EventsOf(person cdc.ID, wasAdmin func(at cdc.Position) bool, after, upTo cdc.Position, most int,
 		give func(*cdc.Event) (more bool)) (reached cdc.Position, err error)
+	// First says where the first event after a position stands, whomever it concerned, and
+	// when it happened; zero where there is none.
+	First(after cdc.Position) (at cdc.Position, when time.Time, err error)
 	// Kept is the position after which no event has been removed.
 	Kept() cdc.Position
 	// Lost is the position before which events are missing although nothing removed

@@ -52,6 +52,17 @@ func (m *memory) EventsOf(person cdc.ID, wasAdmin func(cdc.Position) bool, after
 	return upTo, nil
 }
 
+func (m *memory) First(after cdc.Position) (cdc.Position, time.Time, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, e := range m.events {
+		if e.Position.After(after) {
+			return e.Position, e.Time, nil
+		}
+	}
+	return cdc.Position{}, time.Time{}, nil
+}
+
 func (m *memory) Kept() cdc.Position {
 	m.mu.Lock()
 	defer m.mu.Unlock()

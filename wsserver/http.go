@@ -9,7 +9,7 @@ import (
 	"github.com/schoolbell/schoolbell/router"
 )
 
-// Handler serves everything: the socket, the stream, their two HTTP companions, what services
+// Handler serves everything: the socket, the stream, their HTTP companions, what services
 // publish, health and the page.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
@@ -20,6 +20,9 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("OPTIONS /sse/", s.servePreflight)
 	mux.HandleFunc("GET /api/session", s.serveSession)
 	mux.HandleFunc("GET /api/events", s.serveEvents)
+	mux.HandleFunc("GET /api/assignments", s.serveAssignments)
+	mux.HandleFunc("GET /api/assignments/{id}", s.serveAssignment)
+	mux.HandleFunc("GET /api/activity", s.serveActivity)
 	mux.HandleFunc("OPTIONS /api/", s.servePreflight)
 	mux.HandleFunc("POST /api/publish", s.servePublish)
 	mux.HandleFunc("GET /api/publish", s.servePublish)     // to say that it is POST

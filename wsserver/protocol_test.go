@@ -54,7 +54,7 @@ func TestProtocolMDShowsEveryMessageAsTheServerSendsIt(t *testing.T) {
 
 // everything makes the server send each kind of message once.
 func everything(t *testing.T, all map[string]map[string]any) map[string]map[string]any {
-	g := start(t, wsserver.Config{Heartbeat: 50 * time.Millisecond, MetricsInterval: 50 * time.Millisecond}, nil)
+	g := start(t, wsserver.Config{Heartbeat: 50 * time.Millisecond, MetricsInterval: 50 * time.Millisecond}, overseen(essays()))
 	get := func(name, path, token string) {
 		answer, err := http.Get(g.url(path, token, ""))
 		require.NoError(t, err)
@@ -66,6 +66,8 @@ func everything(t *testing.T, all map[string]map[string]any) map[string]map[stri
 	get("refusal", "/api/session", token(stu))
 	get("session", "/api/session", token(tom)+"~1h")
 	get("page", "/api/events", token(tom))
+	get("assignments", "/api/assignments", token(tom))
+	get("activity", "/api/activity", token(tom)+"&step=600&from="+time.Now().Add(-time.Hour).UTC().Format(time.RFC3339))
 
 	g.memory.mu.Lock()
 	g.memory.kept = cdc.Position{LSN: 10}
@@ -76,7 +78,7 @@ func everything(t *testing.T, all map[string]map[string]any) map[string]map[stri
 	d.say(`{"type":"auth","token":"wrong"}`)
 	d.say(`{"type":"subscribe","types":["grade","exam_moved"],"assignments":[3]}`)
 	d.say(`{"type":"subscribe","types":"grade"}`)
-	for len(all) < 14 { // welcome, gap, metrics, ping, pong, subscribed, error, and two of auth
+	for len(all) < 16 { // welcome, gap, metrics, ping, pong, subscribed, error, and two of auth
 		m := d.next()
 		name := m["type"].(string)
 		if m["ok"] == false {

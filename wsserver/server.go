@@ -28,6 +28,13 @@ type People interface {
 	Counts(p cdc.Person) cdc.Counts
 }
 
+// Overview is how things stand with each assignment, as projection.Projection knows it.
+// Any goroutine may ask.
+type Overview interface {
+	Assignments(ctx context.Context, p cdc.Person, before cdc.ID, most int) ([]cdc.AssignmentView, error)
+	Assignment(ctx context.Context, p cdc.Person, id cdc.ID) (view cdc.AssignmentView, sees bool, err error)
+}
+
 // Check is one condition of being ready.
 type Check struct {
 	Name   string
@@ -44,6 +51,7 @@ type Deps struct {
 	Router   *router.Router
 	Auth     Authenticator
 	People   People
+	Overview Overview       // nil: there is none
 	Publish  Publish        // nil: nobody can
 	Ready    func() []Check // nil: always ready
 	Page     http.Handler   // at /; nil: no page
@@ -115,6 +123,7 @@ type Server struct {
 	began time.Time
 
 	limits     *limits
+	asking     asking // whoever has an overview counted
 	publisher  *publisher
 	unbelieved atomic.Bool // an X-Forwarded-For that is not believed was told of
 

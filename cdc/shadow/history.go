@@ -80,6 +80,21 @@ func (s *Store) EventsOf(person cdc.ID, wasAdmin func(at cdc.Position) bool, aft
 	return reached, err
 }
 
+// First says where the first event after a position stands, and when it happened; zero
+// where there is none. It costs one search, however long the history is.
+func (s *Store) First(after cdc.Position) (at cdc.Position, when time.Time, err error) {
+	err = s.walk(pastHistoryKey(after), []byte{historyPrefix + 1}, func(key, value []byte) (bool, error) {
+		stored, err := cutEvent(value)
+		if err != nil {
+			return false, err
+		}
+		when = stored.time
+		at, err = cutHistoryKey(key)
+		return false, err
+	})
+	return at, when, err
+}
+
 // ownEvent makes an event of an entry that the iterator is about to reuse.
 func ownEvent(key, value []byte) (*cdc.Event, error) {
 	at, err := cutHistoryKey(key)

@@ -329,3 +329,24 @@ func TestEventsOfASnapshotThatNeverEndedAreRemovedByOpen(t *testing.T) {
 	require.NoError(t, s.Close())
 	require.Empty(t, events(t, open(t, dir), at(0, 0), at(99, 0)))
 }
+
+func TestFirstFindsTheFirstEventAfterAPosition(t *testing.T) {
+	s := open(t, t.TempDir())
+	first := func(after cdc.Position) cdc.Position {
+		found, when, err := s.First(after)
+		require.NoError(t, err)
+		require.Equal(t, found == cdc.Position{}, when.IsZero())
+		return found
+	}
+	require.Zero(t, first(at(0, 0)))
+	commit(t, s, func(b *shadow.Batch) {
+		b.Append(event(20, 1))
+		b.Append(event(20, 2))
+		b.Append(event(300, 1))
+	})
+	require.Equal(t, at(20, 1), first(at(0, 0)))
+	require.Equal(t, at(20, 1), first(at(20, 0)))
+	require.Equal(t, at(20, 2), first(at(20, 1)))
+	require.Equal(t, at(300, 1), first(at(20, 2)))
+	require.Zero(t, first(at(300, 1)))
+}

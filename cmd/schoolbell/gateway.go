@@ -115,6 +115,7 @@ func openGateway(ctx context.Context, cfg Config, adopt bool, log *slog.Logger) 
 		Router:   g.router,
 		Auth:     g.signIn,
 		People:   g.projection,
+		Overview: g.projection,
 		Publish:  g.projection.Publish,
 		Ready:    g.ready,
 		Page:     web.Handler(ancestors(cfg)...),
