@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-//go:embed static client/schoolbell.js client/schoolbell.d.ts
+//go:embed static vendor client/schoolbell.js client/schoolbell.d.ts
 var embedded embed.FS
 
 // The client's source is written for its readers. It has " // " in comments only, and no
@@ -44,10 +44,10 @@ type asset struct {
 	shared                  bool // with pages of any origin
 }
 
-// assets are all files: the page and what it loads, and the client.
+// assets are all files: the page and what it loads, the client, and what is not ours.
 func assets(policy string) []asset {
 	var all []asset
-	for _, folder := range []string{"static", "client"} {
+	for _, folder := range []string{"static", "client", "vendor"} {
 		entries, err := embedded.ReadDir(folder)
 		if err != nil {
 			panic(err) // the embedded folder is there, or this would not have compiled
@@ -62,7 +62,7 @@ func assets(policy string) []asset {
 			}
 			sum := sha256.Sum256(body)
 			all = append(all, asset{
-				e.Name(), contentType(e.Name()), hex.EncodeToString(sum[:12]), body, pack(body), policy, folder == "client",
+				e.Name(), contentType(e.Name()), hex.EncodeToString(sum[:12]), body, pack(body), policy, path.Ext(e.Name()) != ".html",
 			})
 		}
 	}
@@ -88,6 +88,8 @@ func contentType(name string) string {
 		return "text/css; charset=utf-8"
 	case ".svg":
 		return "image/svg+xml"
+	case ".txt":
+		return "text/plain; charset=utf-8"
 	case ".ts":
 		return "application/typescript; charset=utf-8"
 	}
@@ -106,7 +108,7 @@ func (a asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
-	if a.shared { // it is public, and a page of the LMS may import it from here
+	if a.shared { // it is public, and a page of the LMS may import the client, or the widgets, from here
 		h.Set("Cross-Origin-Resource-Policy", "cross-origin")
 		h.Set("Access-Control-Allow-Origin", "*")
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -27,6 +28,8 @@ type gateway struct {
 	// What api/session and refused upgrades answer: 0 lets everybody in.
 	refuse  func() (status int, code string)
 	history func(since, limit string) string // what api/events answers
+	list    func(path string) string         // what api/assignments and what is under it answer; "": there is none
+	happens func(query url.Values) string    // what api/activity answers
 	cookie  func() (user int)                // whose cookie the browser has; 0: it has none
 }
 
@@ -46,6 +49,8 @@ func newGateway(t *testing.T) *gateway {
 		hung:    make(chan struct{}),
 		refuse:  func() (int, string) { return 0, "" },
 		history: func(string, string) string { return "" },
+		list:    func(string) string { return `{"assignments":[],"before":null}` },
+		happens: func(url.Values) string { return `{"counts":{},"recent":"","cursor":"","complete":true}` },
 		cookie:  func() int { return 0 },
 	}
 	mux := http.NewServeMux()
@@ -76,10 +81,22 @@ func newGateway(t *testing.T) *gateway {
 	mux.HandleFunc("GET /api/events", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, g.history(r.FormValue("since"), r.FormValue("limit")))
 	})
+	mux.HandleFunc("GET /api/assignments", g.listed)
+	mux.HandleFunc("GET /api/assignments/{id}", g.listed)
+	mux.HandleFunc("GET /api/activity", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, g.happens(r.URL.Query())) })
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	g.url = server.URL + "/"
 	return g
+}
+
+func (g *gateway) listed(w http.ResponseWriter, r *http.Request) {
+	answer := g.list(r.URL.Path)
+	if answer == "" {
+		w.WriteHeader(http.StatusNotFound)
+		answer = `{"error":"not_found","detail":"because the test says so"}`
+	}
+	fmt.Fprint(w, answer)
 }
 
 func (g *gateway) refused(w http.ResponseWriter) bool {

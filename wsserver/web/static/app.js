@@ -1,38 +1,36 @@
 // The dashboard page: signs in, connects, and shows what comes.
 import { connect } from './schoolbell.js';
+import { Ask } from './ask.js';
+import { Assignments, One } from './assignments.js';
+import { Chart } from './chart.js';
+import { Connection } from './connection.js';
 import { Feed } from './feed.js';
+import { Filters } from './filters.js';
+import { preference, prefer } from './keep.js';
+import { News } from './news.js';
+import { Tiles } from './tiles.js';
+import { LANGUAGES, Words, choose } from './words.js';
 
 const STORE = 'schoolbell'; // in sessionStorage: {token, user, since, titles}, gone with the tab
-const ANNOUNCE = 10_000; // a screen reader hears of new events at most this often, in ms
-
-// What the codes of the protocol mean to the person at the page.
-const REASONS = {
-  connection_lost: 'Connection lost.',
-  going_away: 'The server is restarting.',
-  heartbeat_timeout: 'The connection went quiet.',
-  slow_consumer: 'This page fell behind; nothing is lost.',
-  protocol_violation: 'The server ended the connection because of something this page sent.',
-  too_many_connections: 'Too many connections are open for this account.',
-  not_ready: 'The server is still starting.',
-  websocket_refused: 'The server answers, but WebSockets do not get through: perhaps a proxy in between.',
-  unauthenticated: 'This token is not known. It may have been replaced by a newer login.',
-  credentials_revoked: 'Your sign-in has ended. Please sign in again.',
-  role_not_allowed: 'This page is not for people with the role of this account.',
-  account_inactive: 'This account has been deactivated.',
-  origin_not_allowed: 'The server does not accept connections from this address.',
-};
-// The client's states, where this page has another word for them.
-const SHOWN = { reconnecting: 'waiting', offline: 'waiting', 'signed-out': 'stopped', nobody: 'signed-out' };
-const NOT_ALLOWED = new Set(['role_not_allowed', 'account_inactive', 'origin_not_allowed']);
+const RECENT = 60; // events that a new tab begins with
 
 const $ = (id) => document.getElementById(id);
 
+let words = new Words(choose([preference('language'), ...navigator.languages]));
 let token = ''; // '': by the cookie of the learning platform
 let user = null; // whose cookie it is
 let bell = null;
+let ask = null;
 let feed = null;
-let until = 0; // while waiting: when it connects again
-let unannounced = 0;
+let filters = null;
+let tiles = null;
+let chart = null;
+let assignments = null;
+let one = null; // the page of one assignment
+let begun = false; // with a welcome
+let latest = null; // {metrics, role, timestamp}
+const connection = new Connection(words);
+const news = new News(words);
 
 function load() {
   try {
@@ -44,7 +42,7 @@ function load() {
 
 function save() {
   if (!bell) return sessionStorage.removeItem(STORE);
-  sessionStorage.setItem(STORE, JSON.stringify({ token, user, since: feed?.start || bell?.cursor, titles: feed?.titles }));
+  sessionStorage.setItem(STORE, JSON.stringify({ token, user, since: feed?.start || bell?.cursor, titles: feed?.titles && [...feed.titles] }));
 }
 
 // fromAddress takes the token out of …#token=KEY, and out of the address bar, so
@@ -71,28 +69,44 @@ async function byCookie(kept, why) {
 }
 
 function signIn(key, { since = '', titles = [] } = {}, who = null) {
-  bell?.close();
+  leave();
   token = key;
   user = who;
-  feed = new Feed($('feed'), (from, limit) => bell.history({ since: from, limit }), titles);
-  for (const tile of document.querySelectorAll('.tile dd')) tile.textContent = '–';
+  begun = false;
+  ask = new Ask(document.baseURI, () => token);
+  feed = new Feed($('feed'), (from, limit) => bell.history({ since: from, limit }), words, titles);
+  tiles = new Tiles($('tiles'), words);
+  assignments = new Assignments($('assignments'), ask, words);
+  chart = new Chart($('chart'), ask, words);
+  filters = new Filters(feed, words, () => assignments.all.map((a) => [String(a.assignment_id), a.title]));
+  feed.onshown = () => filters.show();
   $('as-of').textContent = '';
-  $('empty').hidden = false;
   $('email').textContent = $('role').textContent = '';
   $('me').hidden = false;
   $('sign-out').hidden = !token; // by a cookie, one signs out of the learning platform
   $('sign-in').hidden = true;
   $('dashboard').hidden = false;
   bell = connect({ token, since, storage: null }); // the feed knows where to resume from
-  for (const type of ['welcome', 'metrics', 'event', 'gap']) bell.addEventListener(type, (event) => receive(event.detail));
+  for (const type of ['welcome', 'metrics', 'event', 'gap']) bell.addEventListener(type, (event) => receive(event.detail, since));
   bell.addEventListener('state', (event) => state(event.detail));
   save();
+  route();
+}
+
+// leave lets go of whoever is signed in.
+function leave() {
+  bell?.close();
+  ask?.stop();
+  chart?.close();
+  assignments?.close();
+  one?.close();
+  bell = ask = feed = filters = tiles = chart = assignments = one = user = latest = null;
+  token = '';
+  news.goodbye();
 }
 
 function signOut(why) {
-  bell?.close();
-  bell = feed = user = null;
-  token = '';
+  leave();
   save();
   $('feed').replaceChildren();
   $('me').hidden = true;
@@ -104,68 +118,117 @@ function signOut(why) {
   $('token').focus();
 }
 
-function receive(m) {
+function receive(m, since) {
   switch (m.type) {
     case 'welcome':
+      latest = { metrics: m.metrics, timestamp: m.timestamp, role: m.user_role };
       $('email').textContent = m.user_email;
-      $('role').textContent = m.user_role;
-      counts(m.metrics, m.timestamp);
+      counts();
+      news.welcome(m.user_id, ask);
+      if (!begun) begin(since);
+      else refresh();
+      begun = true;
       break;
     case 'metrics':
-      counts(m, m.timestamp);
+      latest = { ...latest, metrics: m, timestamp: m.timestamp };
+      counts();
       break;
     default:
+      connection.caught();
       feed.add(m, bell.cursor);
-      $('empty').hidden = true;
-      unannounced++;
+      one?.add(m, bell.cursor);
+      tiles.add(m);
+      chart.add(m);
+      assignments.stale();
+      news.add(m, feed.titles);
   }
 }
 
-function counts(metrics, timestamp) {
+// begin asks for what happened before: what is shown first is asked for first.
+async function begin(since) {
+  const mine = { ask, feed, tiles, chart, assignments };
+  const of = () => ask === mine.ask;
+  await mine.tiles.load(mine.ask).catch(() => {});
+  if (of()) await mine.chart.load();
+  if (of() && !since) await fill(mine);
+  if (of()) await mine.assignments.load();
+}
+
+// fill lets a new tab begin with what happened last.
+async function fill(mine) {
+  let { recent } = mine.chart.activity;
+  try {
+    if (mine.chart.activity.sum('submission', 'grade', 'assignment', 'assignment_closed') === 0) {
+      const from = new Date(Date.now() - 7 * 86400_000).toISOString();
+      ({ recent } = await mine.ask.get('api/activity', { from, step: 86400 }));
+    }
+    if (!recent) return;
+    const page = await mine.ask.get('api/events', { since: recent, limit: RECENT });
+    if (ask === mine.ask && !page.gap) mine.feed.fill(page.events, recent);
+  } catch {
+    // Then it begins with what happens next.
+  }
+}
+
+// refresh is after a cut: what was missed has been told, but for what a gap stands for.
+async function refresh() {
+  const mine = { ask, tiles, chart, assignments };
+  await mine.tiles.load(mine.ask).catch(() => {});
+  if (ask === mine.ask) await mine.chart.load();
+  if (ask === mine.ask) await mine.assignments.load();
+}
+
+function counts() {
+  if (!latest) return;
+  const { metrics, timestamp, role } = latest;
   $('now').hidden = !metrics; // a student has none
-  for (const tile of document.querySelectorAll('.tile')) {
-    const n = metrics?.[tile.dataset.count];
-    if (n !== undefined) tile.querySelector('dd').textContent = n.toLocaleString('en');
-  }
-  $('as-of').textContent = `as of ${new Date(timestamp).toLocaleTimeString()}`;
+  tiles?.show(metrics);
+  $('role').textContent = words.has(`role.${role}`) ? words.say(`role.${role}`) : role ?? '';
+  $('intro').textContent = words.has(`intro.${role}`) ? words.say(`intro.${role}`) : '';
+  $('as-of').textContent = words.say('now.as-of', { time: words.time(new Date(timestamp)) });
 }
 
-// state shows how the connection is. The words are a live region, the seconds
-// beside them are not: nobody wants a countdown read out.
 function state(s) {
-  const name = SHOWN[s.state] ?? s.state;
-  let words = {
-    'signed-out': 'Signed out', connecting: 'Connecting…', 'catching-up': 'Catching up…', live: 'Live',
-  }[name];
-  const why = REASONS[s.reason] ?? s.detail ?? s.reason ?? '';
-  until = s.retryAt ?? 0;
-  if (name === 'waiting') words = `${why} Reconnecting`;
-  if (name === 'stopped') {
-    words = NOT_ALLOWED.has(s.reason) ? 'Not allowed' : 'Signed out';
-    const kept = { token, user, since: bell?.cursor, titles: feed?.titles };
-    signOut(why);
-    // Whoever changed their password has a new cookie by now.
-    if (s.reason === 'credentials_revoked' && kept.token === '') byCookie(kept, why);
-  }
-  // Going from one failed attempt to the next is not news.
-  const retrying = name === 'connecting' && $('connection').dataset.state === 'waiting';
-  if (!retrying && $('state').textContent !== words) $('state').textContent = words;
-  $('connection').dataset.state = name;
-  $('retry').hidden = name !== 'waiting';
-  document.body.classList.toggle('stale', name !== 'live');
-  countdown();
+  if (connection.show(s) !== 'stopped') return;
+  const why = connection.why(s);
+  const kept = { token, user, since: bell?.cursor, titles: feed && [...feed.titles] };
+  signOut(why);
+  // Whoever changed their password has a new cookie by now.
+  if (s.reason === 'credentials_revoked' && kept.token === '') byCookie(kept, why);
 }
 
-function countdown() {
-  $('countdown').textContent = until ? `in ${Math.max(0, Math.ceil((until - Date.now()) / 1000))} s` : '';
+// route shows what the address asks for: everything, or one assignment.
+function route() {
+  const id = new URLSearchParams(location.hash.slice(1)).get('assignment');
+  one?.close();
+  one = null;
+  $('all').hidden = Boolean(id);
+  $('one').hidden = !id;
+  if (!id || !bell) return;
+  one = new One($('one'), ask, words, id, (from, limit) => bell.history({ since: from, limit }));
+  one.load();
+  scrollTo(0, 0);
+  $('back').focus({ preventScroll: true });
 }
 
-function announce() {
-  if (!unannounced) return;
-  $('announce').textContent = unannounced === 1 ? 'One new event' : `${unannounced} new events`;
-  unannounced = 0;
+function speak(language) {
+  words = new Words(language);
+  document.documentElement.lang = language;
+  words.fill(document);
+  for (const part of [connection, news, feed, filters, tiles, chart, assignments, one]) part?.speak(words);
+  $('language').value = language;
+  counts();
 }
 
+for (const [name, { language }] of Object.entries(LANGUAGES)) $('language').add(new Option(language, name));
+$('language').onchange = () => {
+  prefer('language', $('language').value);
+  speak($('language').value);
+};
+$('measure').onclick = async () => {
+  const ms = await bell?.latency();
+  $('latency').textContent = ms == null ? words.say('settings.unmeasured') : words.say('settings.measured', { n: Math.round(ms * 10) / 10 });
+};
 $('form').addEventListener('submit', (event) => {
   event.preventDefault();
   const key = $('token').value.trim();
@@ -180,12 +243,20 @@ $('retry').addEventListener('click', () => bell?.retry());
 addEventListener('hashchange', () => {
   const key = fromAddress();
   if (key) signIn(key);
+  else if (bell) route();
 });
 addEventListener('pagehide', save);
-setInterval(countdown, 1000);
-setInterval(() => feed?.tick(), 5000);
-setInterval(announce, ANNOUNCE);
+document.addEventListener('visibilitychange', () => {
+  if (document.hidden) return news.hidden();
+  news.back(ask);
+  assignments?.stale();
+});
+setInterval(() => connection.tick(), 1000);
+setInterval(() => {
+  for (const part of [feed, one, tiles, chart]) part?.tick();
+}, 5000);
 
+speak(words.language);
 const given = fromAddress();
 const kept = load();
 if (given) signIn(given, given === kept.token ? kept : {});

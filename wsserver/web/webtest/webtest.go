@@ -178,7 +178,7 @@ func tile(count string) string { return fmt.Sprintf(`.tile[data-count=%q] dd`, c
 func (p *Page) Feed() []string {
 	p.t.Helper()
 	var rows []string
-	p.Value(`[...document.querySelectorAll('#feed li p')].map(p => p.textContent)`, &rows)
+	p.Value(`[...document.querySelectorAll('#feed > li > p')].map(p => p.textContent)`, &rows)
 	return rows
 }
 
