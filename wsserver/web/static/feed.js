@@ -189,7 +189,7 @@ export class Feed {
       if (row?.version !== version) {
         if (left-- <= 0) { // the rest comes with the next frames
           this.#show();
-          break;
+          continue;
         }
         const focused = row?.element.contains(document.activeElement);
         row = { version, element: run.length > 1 ? this.#group(run, key) : this.#row(run[0]), focused };
