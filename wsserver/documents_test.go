@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -61,6 +62,9 @@ func (g *gateway) Handler() http.Handler {
 func (i *inspector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	seen := &witness{ResponseWriter: w, status: http.StatusOK}
 	path, method := r.URL.Path, r.Method
+	if rest, ok := strings.CutPrefix(path, "/api/assignments/"); ok && rest != "" {
+		path = "/api/assignments/{id}"
+	}
 	i.Handler.ServeHTTP(seen, r)
 	d, err := documents()
 	kind := seen.Header().Get("Content-Type")
@@ -127,24 +131,27 @@ func TestEveryAnswerIsDocumentedAndWhatIsDocumentedIsAnswered(t *testing.T) {
 		maps.Copy(all, g.answers.seen)
 	}
 	origin := func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") }
+	visit := func(g *gateway, paths ...string) {
+		for _, path := range paths {
+			ask(g, http.MethodGet, path+"?token="+token(tom))
+			ask(g, http.MethodGet, path+"?token=t-2&since=yesterday")
+			ask(g, http.MethodGet, path+"?token=wrong")
+			ask(g, http.MethodGet, path+"?token="+token(stu))
+			ask(g, http.MethodGet, path+"?token="+token(ada), origin)
+			ask(g, http.MethodGet, path+"?token=down")
+			ask(g, http.MethodOptions, path, origin)
+			for range 10 { // again and again with the same bad one
+				ask(g, http.MethodGet, path+"?token=bad"+path[:4])
+			}
+			g.tally.await("closed sse", g.tally.of("opened sse"))
+		}
+	}
 	ready := true
 	g := start(t, wsserver.Config{MaxPerPerson: 1}, func(d *wsserver.Deps) {
 		d.Ready = func() []wsserver.Check { return []wsserver.Check{{Name: "stream", OK: ready, Detail: "fix: wait"}} }
 	})
 	g.commit(2, false, tom)
-	for _, path := range []string{"/sse/dashboard/", "/sse/dashboard", "/api/session", "/api/events"} {
-		ask(g, http.MethodGet, path+"?token="+token(tom))
-		ask(g, http.MethodGet, path+"?token=t-2&since=yesterday")
-		ask(g, http.MethodGet, path+"?token=wrong")
-		ask(g, http.MethodGet, path+"?token="+token(stu))
-		ask(g, http.MethodGet, path+"?token="+token(ada), origin)
-		ask(g, http.MethodGet, path+"?token=down")
-		ask(g, http.MethodOptions, path, origin)
-		for range 10 { // again and again with the same bad one
-			ask(g, http.MethodGet, path+"?token=bad"+path[:4])
-		}
-		g.tally.await("closed sse", g.tally.of("opened sse"))
-	}
+	visit(g, "/sse/dashboard/", "/sse/dashboard", "/api/session", "/api/events")
 	g.memory.mu.Lock()
 	g.memory.kept = cdc.Position{LSN: 11, Index: 1}
 	g.memory.mu.Unlock()
@@ -156,6 +163,12 @@ func TestEveryAnswerIsDocumentedAndWhatIsDocumentedIsAnswered(t *testing.T) {
 	ready = false
 	ask(g, http.MethodGet, "/readyz")
 	gather(g)
+
+	o := start(t, wsserver.Config{}, overseen(essays()))
+	visit(o, "/api/assignments", "/api/assignments/9", "/api/activity")
+	ask(o, http.MethodGet, "/api/assignments/77?token="+token(tom))
+	ask(o, http.MethodGet, "/api/activity?token="+token(tom)+"&step=600&from="+time.Now().Add(-time.Hour).UTC().Format(time.RFC3339))
+	gather(o)
 
 	p := publishing(wsserver.Config{PublishRate: 10})
 	p.g.http = httptest.NewServer(p.g.Handler())
@@ -219,7 +232,7 @@ func TestTheExamplesInPROTOCOLAreAsTheDocumentsSay(t *testing.T) {
 		switch name := block[1]; name {
 		case "send":
 			require.NoError(t, d.Said(body), name)
-		case "refusal", "session", "page", "published", "publish": // over HTTP
+		case "refusal", "session", "page", "published", "publish", "assignments", "activity": // over HTTP
 		default:
 			require.NoError(t, d.Sent(body), name)
 			shown[strings.TrimSuffix(name, "_refused")] = true
