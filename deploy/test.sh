@@ -42,6 +42,11 @@ have chromium || have chromium-browser || have google-chrome || install chromium
 node --experimental-websocket --eval WebSocket 2>/dev/null || install nodejs
 # A real Django writes the sessions that the tests sign in with. Debian's, for Debian's Python.
 /usr/bin/python3 -c "import django, psycopg2" 2>/dev/null || install python3-django python3-psycopg2
+# axe-core, which looks for what keeps people from using the page; pinned, and served to nobody.
+have npm || install npm
+if have npm; then
+	npm ci --silent --no-audit --no-fund --prefix wsserver/web/webtest >/dev/null || step "not installed: axe-core"
+fi
 
 step "formatting"
 unformatted=$(gofmt -l .)
@@ -67,6 +72,10 @@ fi
 step "tests"
 # A missing server fails a test here instead of skipping it.
 export SCHOOLBELL_TEST_REQUIRE=1
+# What the page looks like, for people to look at.
+export SCHOOLBELL_TEST_SCREENSHOTS=${SCHOOLBELL_TEST_SCREENSHOTS:-${TMPDIR:-/tmp}/schoolbell-screenshots}
+mkdir -p "$SCHOOLBELL_TEST_SCREENSHOTS"
+step "screenshots of the page go to $SCHOOLBELL_TEST_SCREENSHOTS"
 go test $race -timeout 30m "$@" ./...
 
 # Of the program: one scenario of everything, what check, init and serve say, each way

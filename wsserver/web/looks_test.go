@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What the page looks like: SCHOOLBELL_SCREENSHOTS=DIR go test -run Looks
+// What the page looks like: SCHOOLBELL_TEST_SCREENSHOTS=DIR go test -run Looks
 func TestLooks(t *testing.T) {
 	g := newGateway(t)
 	page, s := live(t, g)

@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	goruntime "runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -239,6 +240,38 @@ func (p *Page) act(action chromedp.Action[chromedp.Void], what string) {
 	require.NoError(p.t, chromedp.Do(ctx, action), what)
 }
 
+// Press presses a key as somebody does who has no mouse: "\t", "\r", " ", or chromedp's names.
+func (p *Page) Press(key string) {
+	p.t.Helper()
+	p.act(chromedp.KeyEvent(key), fmt.Sprintf("press %q", key))
+}
+
+// Barriers are what axe-core calls serious or critical in the page: what it is, and where.
+// Without axe-core, which deploy/test.sh installs, the test is skipped, or fails when
+// SCHOOLBELL_TEST_REQUIRE is 1.
+func (p *Page) Barriers() []string {
+	p.t.Helper()
+	_, here, _, _ := goruntime.Caller(0)
+	axe, err := os.ReadFile(filepath.Join(filepath.Dir(here), "node_modules", "axe-core", "axe.min.js"))
+	if err != nil {
+		const missing = "no axe-core: npm ci --prefix wsserver/web/webtest"
+		if os.Getenv("SCHOOLBELL_TEST_REQUIRE") == "1" {
+			p.t.Fatal(missing)
+		}
+		p.t.Skip(missing)
+	}
+	p.Value("void (() => {"+string(axe)+"\n})()", nil)
+	p.Value(`void axe.run(document, { resultTypes: ['violations'] }).then((result) => {
+		window.barriers = result.violations.filter((v) => v.impact === 'serious' || v.impact === 'critical')
+			.map((v) => v.id + ': ' + v.nodes.map((n) => n.target + ' ' + n.failureSummary).join(' | '));
+	})`, nil)
+	p.Wait("window.barriers")
+	var found []string
+	p.Value("window.barriers", &found)
+	p.Value("void delete window.barriers", nil)
+	return found
+}
+
 // Look sets the width of the window and whether the person prefers a dark page.
 func (p *Page) Look(width int64, dark bool) {
 	p.t.Helper()
@@ -257,10 +290,10 @@ func (p *Page) Look(width int64, dark bool) {
 }
 
 // Screenshot writes what can be seen to NAME.png in the folder that
-// SCHOOLBELL_SCREENSHOTS names; without it, it does nothing.
+// SCHOOLBELL_TEST_SCREENSHOTS names; without it, it does nothing.
 func (p *Page) Screenshot(name string) {
 	p.t.Helper()
-	dir := os.Getenv("SCHOOLBELL_SCREENSHOTS")
+	dir := os.Getenv("SCHOOLBELL_TEST_SCREENSHOTS")
 	if dir == "" {
 		return
 	}
