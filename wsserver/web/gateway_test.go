@@ -57,6 +57,7 @@ func newGateway(t *testing.T) *gateway {
 	mux.Handle("/", web.Handler())
 	mux.HandleFunc("GET /favicon.ico", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("GET /bare", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<!doctype html><title>x</title>") })
+	mux.HandleFunc("GET /lms", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, pageOfTheLMS) })
 	mux.HandleFunc("GET /hang", func(_ http.ResponseWriter, r *http.Request) {
 		for range 2 {
 			select {

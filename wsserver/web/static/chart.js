@@ -112,6 +112,7 @@ export class Chart {
       width: place.clientWidth,
       height: 190,
       legend: { show: false },
+      padding: [8, 36, 0, 0], // room for half of the last label
       cursor: { show: false },
       scales: { x: { time: true }, y: { range: (_, __, max) => [0, Math.max(5, Math.ceil(max * 1.1))] } },
       series: [{}, line('submission', { fill: colour('--submission-fill') }), line('grade', { dash: [6, 4] })],
