@@ -10,7 +10,8 @@
 //     the value and what was expected.
 //   - A secret is never written: not into logs, not into errors.
 //   - The exit code tells a failure (1) from a mistake of usage (2) and from a
-//     refusal by the gateway (3). Ctrl-C and SIGTERM end with 0; a second one
+//     refusal by the gateway (3). Ctrl-C and SIGTERM end with 0, but for a
+//     dry run, which then has answered nothing; a second one
 //     ends at once.
 package main
 
