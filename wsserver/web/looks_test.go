@@ -40,7 +40,10 @@ func TestLooks(t *testing.T) {
 	s.send("%s", grade("0/300.1", 0, "Anna", "Petrova", "0"))
 	page.WaitRow("Anna Petrova got 0 for Essay 2: The Winter Palace")
 
-	page.Screenshot("teacher")
+	page.Screenshot("teacher") // with a gap
+	choose(page, "#language", "ru")
+	page.Screenshot("teacher-russian")
+	choose(page, "#language", "en")
 	page.Look(1100, true)
 	page.Screenshot("teacher-dark")
 	page.Look(360, false)
