@@ -160,7 +160,7 @@ func (s *session) welcome(cursor string, resumed bool) {
 // heard waits for a message of the page.
 func (s *session) heard(want string) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), 30*time.Second)
 	defer cancel()
 	_, got, err := s.conn.Read(ctx)
 	require.NoError(s.t, err, "waiting for %s", want)

@@ -141,6 +141,7 @@ function receive(m, since) {
       chart.add(m);
       assignments.stale();
       news.add(m, feed.titles);
+      if (m.type === 'gap' && begun) refresh(); // the bars and the chart count what it stands for
   }
 }
 

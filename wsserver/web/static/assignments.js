@@ -221,7 +221,7 @@ export class One {
   }
 
   add(m, before) {
-    if (String(m.assignment_id) !== this.#id) return;
+    if (m.type !== 'gap' && String(m.assignment_id) !== this.#id) return;
     this.feed.add(m, before);
     this.#chart.add(m);
     this.#timer ||= setTimeout(async () => {

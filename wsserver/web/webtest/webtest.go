@@ -30,7 +30,7 @@ import (
 )
 
 // patience is how long a page may take to show what a test waits for.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // Page is one tab. Its methods may be used from the test's goroutine only.
 type Page struct {
