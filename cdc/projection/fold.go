@@ -37,7 +37,7 @@ type fold struct {
 	finder                  finder
 	evaluators              []*profile.Evaluator        // by derived section
 	found                   []*lookupChange             // by lookup; nil: it is as it was
-	postponed               []bool                      // derived sections that a snapshot reads later; see catchUp
+	postponed               []bool                      // derived sections that a snapshot reads later; see latecomers.go
 	gradings                map[cdc.ID]*change[grading] // of the links that changed
 	linked                  map[cdc.ID][]cdc.ID         // touched threads by link, where grades ask for them
 	tutors                  map[cdc.ID]cdc.ID           // of students whose tutor may have changed: the tutor now

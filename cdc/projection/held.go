@@ -213,7 +213,7 @@ func (f *fold) spread(lookup int) error {
 // deriveAll reads the touched rows of one section.
 func (f *fold) deriveAll(d *profile.Derived) error {
 	if f.fresh && f.postponed[d.Index()] {
-		return nil // its lookups are not all there yet; see catchUp
+		return nil // its lookups are not all there yet; see latecomers.go
 	}
 	o := f.held[d.Index()]
 	return o.each(func(r *touched[heldRow]) error {
