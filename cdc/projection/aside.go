@@ -20,6 +20,7 @@ import (
 //	+ letter o order        a touched row: its key, before, after; behind the letter of a held
 //	                        row stands its section
 //	+ letter k row          its order
+//	+ letter l link row     a thread of a link, where grades ask for them; see grades.go
 //	+ n scope student       how many threads the student has in the scope now
 
 // pieceBytes is how much goes into one batch of a large transaction. The store uses the
@@ -130,6 +131,26 @@ func (a *aside[T]) find(key cdc.ID) (*touched[T], error) {
 		return nil, err
 	}
 	return a.decode(order, b)
+}
+
+// linked shows the rows aside whose link has been noted.
+func (a *aside[T]) linked(link cdc.ID, show func(cdc.ID, T)) error {
+	prefix := link.AppendKey(a.key('l'))
+	for pair, err := range a.p.shadow.Scan(prefix) {
+		if err != nil {
+			return err
+		}
+		id, _, err := cdc.CutKey(pair.Key[len(prefix):])
+		if err != nil {
+			return err
+		}
+		if r, err := a.find(id); err != nil {
+			return err
+		} else if r != nil {
+			show(id, r.now)
+		}
+	}
+	return nil
 }
 
 // change lets f change the rows aside and, in their places, those that stayed in memory.

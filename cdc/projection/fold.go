@@ -39,7 +39,7 @@ type fold struct {
 	found                   []*lookupChange             // by lookup; nil: it is as it was
 	postponed               []bool                      // derived sections that a snapshot reads later; see latecomers.go
 	gradings                map[cdc.ID]*change[grading] // of the links that changed
-	linked                  map[cdc.ID][]cdc.ID         // touched threads by link, where grades ask for them
+	linked                  map[cdc.ID][]cdc.ID         // touched threads in memory by link, where grades ask for them
 	tutors                  map[cdc.ID]cdc.ID           // of students whose tutor may have changed: the tutor now
 	actives                 actives
 	teams                   map[cdc.ID]change[team]       // of the courses whose staff's rows changed
@@ -217,6 +217,7 @@ func (f *fold) settle(w *eventWriter) error {
 		return err
 	}
 	w.createdAll(f)
+	links := pieces{p: f.p}
 	err := f.threads.visit(func(r *touched[thread]) error {
 		f.followTutor(r)
 		if err := f.followGrade(r); err != nil {
@@ -237,13 +238,15 @@ func (f *fold) settle(w *eventWriter) error {
 			return err
 		}
 		f.note(unchanged(r))
+		if err := f.noteLink(r, &links); err != nil {
+			return err
+		}
 		return f.countThread(r, now)
 	})
 	if err != nil {
 		return err
 	}
-	f.noteLinks()
-	if err := errors.Join(f.tellGrades(w), f.countActives()); err != nil {
+	if err := errors.Join(links.flush(), f.tellGrades(w), f.countActives()); err != nil {
 		return err
 	}
 	w.closedAll(f)

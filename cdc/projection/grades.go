@@ -271,33 +271,35 @@ func (f *fold) about(g gradeRow) (row cdc.ID, about thread, err error) {
 }
 
 // threadOf is the thread of a grade by the end of the transaction: the student's own, or
-// their team's; of several, the one with the lowest key. None if there is none, or if a
-// large transaction has just made it.
+// their team's; of several, the one with the lowest key. None if there is none.
 func (f *fold) threadOf(g gradeRow) (row cdc.ID, t thread, err error) {
 	for _, link := range f.links(g) {
-		consider := func(id cdc.ID, found thread) {
+		err := f.linkedThreads(link, func(id cdc.ID, found thread) {
 			if row.IsZero() || id.Compare(row) < 0 {
 				row, t = id, found
 			}
-		}
-		for _, id := range f.linked[link] {
-			consider(id, f.threads.index[id].now)
-		}
-		if err := f.storedThreads(link, consider); err != nil {
+		})
+		if err != nil || !row.IsZero() {
 			return row, t, err
-		}
-		if !row.IsZero() {
-			break
 		}
 	}
 	return row, t, nil
 }
 
-// storedThreads shows the threads of a link that the transaction has not touched.
-func (f *fold) storedThreads(link cdc.ID, show func(cdc.ID, thread)) error {
-	look := func(id cdc.ID) error {
-		if _, touched := f.threads.index[id]; touched {
-			return nil
+// linkedThreads shows the threads of a link: those that the transaction has touched, as
+// noteLink has noted them, and the stored ones that it has not.
+func (f *fold) linkedThreads(link cdc.ID, show func(cdc.ID, thread)) error {
+	for _, id := range f.linked[link] {
+		show(id, f.threads.index[id].now)
+	}
+	if f.threads.aside.used() {
+		if err := f.threads.aside.linked(link, show); err != nil {
+			return err
+		}
+	}
+	stored := func(id cdc.ID) error {
+		if touched, err := f.threads.find(id); err != nil || touched != nil {
+			return err
 		}
 		t, ok, err := f.threads.load(id)
 		if ok {
@@ -306,25 +308,31 @@ func (f *fold) storedThreads(link cdc.ID, show func(cdc.ID, thread)) error {
 		return err
 	}
 	if f.p.profile.GradeNamesSubmission() {
-		return look(link)
+		return stored(link)
 	}
 	return f.p.scan(appendKey(nil, keyLinkThread, link), func(key, _ []byte) error {
 		id, _, err := cdc.CutKey(key)
 		if err != nil {
 			return err
 		}
-		return look(id)
+		return stored(id)
 	})
 }
 
-// noteLinks notes the links of the threads that the transaction has touched.
-func (f *fold) noteLinks() {
-	if !f.p.profile.HasGradeTable() || len(f.grades.rows) == 0 && !f.grades.aside.used() {
-		return
+// noteLink notes the link of a touched thread as it is by the end of the transaction, if
+// there are grades that may ask for it: in memory, or aside where the thread itself is.
+func (f *fold) noteLink(r *touched[thread], to *pieces) error {
+	if !r.exists || r.now.gone || !f.p.profile.HasGradeTable() || len(f.grades.rows) == 0 && !f.grades.aside.used() {
+		return nil
 	}
-	for _, r := range f.threads.rows {
-		if link := f.linkOfThread(r.key, r.now); r.exists && !r.now.gone && !link.IsZero() {
-			f.linked[link] = append(f.linked[link], r.key)
-		}
+	link := f.linkOfThread(r.key, r.now)
+	if link.IsZero() {
+		return nil
 	}
+	if f.threads.index[r.key] == r {
+		f.linked[link] = append(f.linked[link], r.key)
+		return nil
+	}
+	to.batch().Set(r.key.AppendKey(link.AppendKey(f.threads.aside.key('l'))), nil)
+	return to.mayFlush()
 }

@@ -77,6 +77,14 @@ func (o *overlay[T]) touch(key cdc.ID) (*touched[T], error) {
 	return o.add(&touched[T]{key: key, order: o.next, was: was, now: was, existed: ok, exists: ok}), nil
 }
 
+// find answers the row if the transaction has touched it, nil otherwise.
+func (o *overlay[T]) find(key cdc.ID) (*touched[T], error) {
+	if r, ok := o.index[key]; ok || !o.aside.used() {
+		return r, nil
+	}
+	return o.aside.find(key)
+}
+
 func (o *overlay[T]) add(r *touched[T]) *touched[T] {
 	if r == nil {
 		return nil

@@ -1,6 +1,7 @@
 package projection_test
 
 import (
+	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
@@ -193,6 +194,41 @@ func TestATransactionMayTouchMoreRowsThanFitIntoTheMemory(t *testing.T) {
 	teacher, _ := g.Person(cdc.IntID(1))
 	require.Equal(t, int64(rows+1), g.Counts(teacher).UngradedSubmissions)
 	require.Equal(t, uint64(rows), g.Stats().Events[cdc.Submission])
+}
+
+// A grade in a table of its own says of which submission it is, also where one transaction
+// makes both and neither fits into the memory.
+func TestAGradeKnowsTheSubmissionThatItsTransactionMakes(t *testing.T) {
+	campus := schools()[slices.IndexFunc(schools(), func(s school) bool { return s.lookups })]
+	for _, rows := range []int{1000, 1} {
+		t.Run(strconv.Itoa(rows)+" rows in memory", func(t *testing.T) {
+			l, tabs := newLMS(), newTables()
+			l.school = campus
+			l.found(tabs)
+			set(l, tabs.assignments, l.assignments, 1, assignment{title: "Essay", course: 1, status: "published"})
+			set(l, tabs.mates, l.mates, 1, pair{2, 5})
+			set(l, tabs.submissions, l.submissions, 21, submission{assignment: 1, student: 4, attempt: 1})
+			l.changes = nil
+			g := gatewayOf(t, campus, t.TempDir(), rows)
+			defer g.close()
+			require.NoError(t, g.reset(l.snapshot(tabs, 5)))
+
+			set(l, tabs.submissions, l.submissions, 21, submission{assignment: 1, student: 4})
+			set(l, tabs.submissions, l.submissions, 22, submission{assignment: 1, student: 6})
+			set(l, tabs.submissions, l.submissions, 22, submission{assignment: 1, team: 2})
+			for id, student := range []int{4, 5, 6} {
+				set(l, tabs.grades, l.grades, id+1, gradeRow{assignment: 1, student: student, grade: "78"})
+			}
+			var of []int
+			for _, e := range apply(t, g, l.tx(10)).Events {
+				var m message
+				require.NoError(t, json.Unmarshal(e.Body, &m))
+				of = append(of, m.SubmissionID)
+			}
+			require.Equal(t, []int{21, 22, 0}, of, "a student's own, a team's, and one that has none")
+			checkCounts(t, g, l.rows)
+		})
+	}
 }
 
 func TestRightsThatChangeAreToldWithTheTransaction(t *testing.T) {
