@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	flag.Int(faultsNumber, 0, "how many faults to inject; 0: each kind once")
 	flag.Uint64(faultsSeed, 20261123, "which faults to inject, and what the LMS does meanwhile")
 	flag.String(faultsOnly, "", "inject only faults whose name contains this")
-	flag.Int(leakNumber, 300, "how many transactions happen in each LMS of the leak test")
+	flag.Int(leakNumber, 120, "how many transactions happen in each LMS of the leak test")
 	flag.Uint64(leakSeed, 20261123, "what happens in the leak test")
 	pgtest.Main(m)
 }

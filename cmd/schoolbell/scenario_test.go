@@ -21,7 +21,7 @@ import (
 	"github.com/schoolbell/schoolbell/deploy/school"
 )
 
-// A thousand operations as an ORM shapes them, and some as no ORM would, against
+// Operations as an ORM shapes them, and some as no ORM would, against
 // thirty people. Everybody receives every event that is theirs, exactly once, in
 // the order of the commits, and nothing else; at every checkpoint everybody's
 // counts equal their definition in SQL.
@@ -29,7 +29,7 @@ import (
 // SCHOOLBELL_TEST_SEED chooses another course of events, SCHOOLBELL_TEST_OPERATIONS
 // another length.
 func TestEverybodyReceivesExactlyWhatIsTheirs(t *testing.T) {
-	s := newScenario(t, buildProgram(t), number("SCHOOLBELL_TEST_OPERATIONS", 1000), 100_000)
+	s := newScenario(t, buildProgram(t), number("SCHOOLBELL_TEST_OPERATIONS", 500), 50_000)
 	s.play(func(int) {})
 	s.finish()
 }
@@ -45,8 +45,8 @@ func TestEverybodyReceivesExactlyWhatIsTheirsWatchedByTheRaceDetector(t *testing
 // The same with the gateway killed in the middle, and once in the middle of the
 // large transaction: it comes back, the clients resume, and nothing differs.
 func TestEverybodyReceivesExactlyWhatIsTheirsThroughKills(t *testing.T) {
-	operations := number("SCHOOLBELL_TEST_OPERATIONS", 1000)
-	s := newScenario(t, buildProgram(t), operations, 100_000)
+	operations := number("SCHOOLBELL_TEST_OPERATIONS", 500)
+	s := newScenario(t, buildProgram(t), operations, 50_000)
 	kill := func() {
 		s.gateway.kill()
 		s.gateway.restart()
