@@ -65,19 +65,7 @@ func (p *Projection) close(ids []cdc.ID) error {
 	if err := f.settle(w); err != nil {
 		return err
 	}
-	batch := p.newBatch()
-	f.store(batch)
-	if err := p.commit(batch, p.checkpoint, w.events); err != nil {
-		return err
-	}
-	if err := p.store.Sync(); err != nil {
-		return err
-	}
-	p.told = w.newest()
-	p.reveal()
-	p.count(w)
-	p.publish(Result{Cursor: p.cursor(), Events: w.events})
-	return nil
+	return p.keepByClock(w)
 }
 
 // nextClosing is when the next assignment closes by itself; zero: none does.

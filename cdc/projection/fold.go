@@ -36,6 +36,7 @@ type fold struct {
 
 	finder                  finder
 	evaluators              []*profile.Evaluator        // by derived section
+	isDerived               []bool                      // by lookup: it is a derived section
 	found                   []*lookupChange             // by lookup; nil: it is as it was
 	postponed               []bool                      // derived sections that a snapshot reads later; see latecomers.go
 	gradings                map[cdc.ID]*change[grading] // of the links that changed
@@ -72,7 +73,11 @@ func (f *fold) init(p *Projection) {
 	f.linked = map[cdc.ID][]cdc.ID{}
 	f.finder = finder{fold: f, seen: map[string]struct{}{}}
 	f.postponed = make([]bool, len(p.derived))
+	f.isDerived = make([]bool, p.profile.Lookups())
 	for i, d := range p.derived {
+		if kind, entry := d.Section(); kind == profile.SectionLookup {
+			f.isDerived[entry] = true
+		}
 		f.evaluators = append(f.evaluators, d.Evaluator())
 		table := heldTable(i)
 		f.held = append(f.held, &overlay[heldRow]{

@@ -157,14 +157,8 @@ func (f *fold) derive() error {
 		}
 		return nil
 	}
-	derives := make([]bool, f.p.profile.Lookups())
-	for _, d := range f.p.derived {
-		if kind, i := d.Section(); kind == profile.SectionLookup {
-			derives[i] = true
-		}
-	}
-	for i, later := range derives {
-		if later {
+	for i := range f.p.profile.Lookups() {
+		if f.isDerived[i] {
 			continue
 		}
 		if err := f.spread(i); err != nil {
@@ -192,22 +186,25 @@ func (f *fold) spread(lookup int) error {
 		return nil
 	}
 	for _, key := range f.found[lookup].keys {
-		prefix := key.AppendKey([]byte{keyDependency, byte(lookup)})
-		err := f.p.scan(prefix, func(rest, _ []byte) error {
-			row, _, err := cdc.CutKey(rest[1:])
-			if err != nil {
-				return err
-			}
-			if _, err = f.held[rest[0]].touch(row); err != nil {
-				return err
-			}
-			return f.makeRoom()
-		})
-		if err != nil {
+		if err := f.touchHeld(key.AppendKey([]byte{keyDependency, byte(lookup)}), f.makeRoom); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// touchHeld touches the held rows that an index has below a prefix.
+func (f *fold) touchHeld(prefix []byte, makeRoom func() error) error {
+	return f.p.scan(prefix, func(rest, _ []byte) error {
+		row, _, err := cdc.CutKey(rest[1:])
+		if err != nil {
+			return err
+		}
+		if _, err = f.held[rest[0]].touch(row); err != nil {
+			return err
+		}
+		return makeRoom()
+	})
 }
 
 // deriveAll reads the touched rows of one section.

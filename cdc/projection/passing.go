@@ -3,8 +3,6 @@ package projection
 import (
 	"encoding/binary"
 	"time"
-
-	"github.com/schoolbell/schoolbell/cdc"
 )
 
 // What a held row means may change because a moment comes: an enrolment ends, an
@@ -81,17 +79,7 @@ func (p *Projection) pass(at time.Time) error {
 	f.reset()
 	f.time = at
 	prefix := binary.BigEndian.AppendUint64([]byte{keyMoment}, uint64(at.UnixMicro()))
-	err := p.scan(prefix, func(rest, _ []byte) error {
-		row, _, err := cdc.CutKey(rest[1:])
-		if err != nil {
-			return err
-		}
-		if _, err = f.held[rest[0]].touch(row); err != nil {
-			return err
-		}
-		return f.makeHeldRoom()
-	})
-	if err != nil {
+	if err := f.touchHeld(prefix, f.makeHeldRoom); err != nil {
 		return err
 	}
 	w := f.begin(p.cursor().LSN)
@@ -99,20 +87,27 @@ func (p *Projection) pass(at time.Time) error {
 		return err
 	}
 	f.noteAdmins(w.before())
-	return p.keepPassed(w)
+	p.passing = moment{}
+	return p.keepByClock(w)
 }
 
-// keepPassed stores what came of a moment, durably, and publishes it.
-func (p *Projection) keepPassed(w *eventWriter) error {
+// keepByClock stores what came of a moment, durably, and publishes it.
+func (p *Projection) keepByClock(w *eventWriter) error {
 	meant := Result{People: p.fold.changedRights(), Events: w.events}
-	p.passing = moment{}
 	told := p.told
 	p.told = w.newest()
 	meant.Cursor = p.cursor()
+	if err := p.storeByClock(meant, w); err != nil {
+		p.told = told
+		return err
+	}
 	p.count(w)
+	return nil
+}
+
+func (p *Projection) storeByClock(meant Result, w *eventWriter) error {
 	if p.fold.large() {
 		if err := p.keepLarge(p.checkpoint, meant, w); err != nil {
-			p.told = told
 			return err
 		}
 		return p.store.Sync()
@@ -120,7 +115,6 @@ func (p *Projection) keepPassed(w *eventWriter) error {
 	batch := p.newBatch()
 	p.fold.store(batch)
 	if err := p.commit(batch, p.checkpoint, w.events); err != nil {
-		p.told = told
 		return err
 	}
 	if err := p.store.Sync(); err != nil {
