@@ -20,6 +20,16 @@ func (c counters) of(value string) prometheus.Counter {
 	return c[other]
 }
 
+// grid are one counter per pair of known values of two labels.
+type grid map[string]counters
+
+func (g grid) of(row, column string) prometheus.Counter {
+	if one, ok := g[row]; ok {
+		return one.of(column)
+	}
+	return g[other].of(column)
+}
+
 // gauges are one gauge per known value of a label.
 type gauges map[string]prometheus.Gauge
 
@@ -38,6 +48,19 @@ func (m *Metrics) counters(name, help, label string, values []string) counters {
 		c[v] = vec.WithLabelValues(v)
 	}
 	return c
+}
+
+func (m *Metrics) grid(name, help, row string, rows []string, column string, columns []string) grid {
+	vec := prometheus.NewCounterVec(prometheus.CounterOpts{Name: prefix + name, Help: help}, []string{row, column})
+	m.registry.MustRegister(vec)
+	g := grid{}
+	for _, r := range withOther(rows) {
+		g[r] = counters{}
+		for _, c := range withOther(columns) {
+			g[r][c] = vec.WithLabelValues(r, c)
+		}
+	}
+	return g
 }
 
 func (m *Metrics) gauges(name, help, label string, values []string) gauges {

@@ -32,6 +32,11 @@ func resnapshotReasons() []string {
 // walStatuses are pg_replication_slots.wal_status.
 func walStatuses() []string { return []string{"reserved", "extended", "unreserved", "lost"} }
 
+// invalidations are pg_replication_slots.invalidation_reason.
+func invalidations() []string {
+	return []string{"wal_removed", "rows_removed", "wal_level_insufficient", "idle_timeout"}
+}
+
 func gapReasons() []string { return []string{"retention", "bulk", "history_lost"} }
 
 // outcomes are the refusals of protocol.md, and that there was none.
@@ -60,6 +65,18 @@ func transports() []string { return []string{"websocket", "sse"} }
 
 // ways are the words of auth.Identity.Way.
 func ways() []string { return []string{"token", "session", "jwt", "proxy", "introspection"} }
+
+// attemptWays are ways, and that no credential of any came.
+func attemptWays() []string { return append(ways(), "none") }
+
+// attemptOutcomes are how somebody's saying who they are ends.
+func attemptOutcomes() []string { return []string{"accepted", "refused", "unavailable", "abandoned"} }
+
+// queryKinds are what the LMS's database is asked for by those who authenticate.
+func queryKinds() []string { return []string{"sign_in", "gathered", "recheck", "check"} }
+
+// levels are those of log/slog.
+func levels() []string { return []string{"debug", "info", "warn", "error"} }
 
 func sentTypes() []string {
 	return append(eventKinds(), "welcome", "metrics", "ping", "pong", "auth", "subscribed", "error", "gap", "disconnect")

@@ -52,9 +52,14 @@ type Metrics struct {
 
 	apply    prometheus.Histogram
 	delivery prometheus.Histogram
+	syncs    prometheus.Histogram
+	batches  prometheus.Histogram
 
 	sessions   gauges
 	transports gauges
+	byWay      gauges
+	attempts   grid
+	logged     counters
 	handshakes counters
 	closes     counters
 	signIns    counters
@@ -93,9 +98,23 @@ func (m *Metrics) registerTold() {
 		"Time from an event's commit, by PostgreSQL's clock, to its write to a socket; resumed events are not in it.",
 		0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
+	m.syncs = m.histogram("store_sync_seconds",
+		"Time of an fsync of the store, which PostgreSQL is told of only afterwards.",
+		0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+	m.batches = m.histogram("store_batch_bytes",
+		"Size of a batch of the store: one transaction, or several that came together, or a part of a large one.",
+		256, 1<<10, 4<<10, 16<<10, 64<<10, 256<<10, 1<<20, 4<<20, 16<<20)
+
 	m.sessions = m.gauges("sessions", "Dashboards connected now.", "role", roles())
 	m.transports = m.gauges("sessions_by_transport",
 		"Dashboards connected now, by how: a WebSocket or Server-Sent Events.", "transport", transports())
+	m.byWay = m.gauges("sessions_by_way",
+		"Dashboards connected now, by the way in which the person said who they are.", "way", ways())
+	m.attempts = m.grid("auth_attempts_total",
+		"Attempts to say who one is, by the way and how they ended: accepted, refused, unavailable as the LMS could not be asked, "+
+			"or abandoned by whoever asked; the way is none where no credential came.",
+		"way", attemptWays(), "outcome", attemptOutcomes())
+	m.logged = m.counters("log_messages_total", "Lines that were logged.", "level", levels())
 	m.handshakes = m.counters("handshakes_total",
 		"Requests for a dashboard's connection by their outcome: accepted, or the code of the refusal.", "outcome", outcomes())
 	m.closes = m.counters("sessions_closed_total", "Sessions that ended, by the reason.", "reason", closeReasons())
@@ -120,16 +139,28 @@ func (m *Metrics) Applied(took time.Duration) { m.apply.Observe(took.Seconds()) 
 // Handshake tells how a request for a dashboard's connection ended.
 func (m *Metrics) Handshake(outcome string) { m.handshakes.of(outcome).Inc() }
 
-// Opened tells that a session began, and by which transport.
-func (m *Metrics) Opened(role, transport string) {
+// Synced tells that the store was made durable, and how long that took.
+func (m *Metrics) Synced(took time.Duration) { m.syncs.Observe(took.Seconds()) }
+
+// Committed tells that the store took a batch, and of how many bytes.
+func (m *Metrics) Committed(bytes int) { m.batches.Observe(float64(bytes)) }
+
+// Attempted tells how somebody's saying who they are ended, and by which way they did.
+func (m *Metrics) Attempted(way, outcome string) { m.attempts.of(way, outcome).Inc() }
+
+// Opened tells that a session began, by which transport, and by which way the person
+// said who they are.
+func (m *Metrics) Opened(role, transport, way string) {
 	m.sessions.of(role).Inc()
 	m.transports.of(transport).Inc()
+	m.byWay.of(way).Inc()
 }
 
 // Closed tells that a session ended.
-func (m *Metrics) Closed(role, transport, reason string) {
+func (m *Metrics) Closed(role, transport, way, reason string) {
 	m.sessions.of(role).Dec()
 	m.transports.of(transport).Dec()
+	m.byWay.of(way).Dec()
 	m.closes.of(reason).Inc()
 }
 

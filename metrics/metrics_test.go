@@ -94,9 +94,9 @@ func TestAValueNobodyForesawIsCountedAsOther(t *testing.T) {
 		}
 	}})
 	m.Handshake("x")
-	m.Opened("janitor", "pigeon")
-	m.Closed("janitor", "pigeon", "bored")
-	m.Opened("janitor", "pigeon")
+	m.Opened("janitor", "pigeon", "whistle")
+	m.Closed("janitor", "pigeon", "whistle", "bored")
+	m.Opened("janitor", "pigeon", "whistle")
 	m.Sent("broadcast", 2, 100)
 	m.Received("{")
 	text := page(t, m)
@@ -238,8 +238,8 @@ func TestNoLabelNamesAPerson(t *testing.T) {
 	list, err := metrics.Describe()
 	require.NoError(t, err)
 	told := []string{ // each has few values, known beforehand or given by the build and the configuration
-		"cause", "goversion", "kind", "limit", "op", "outcome", "profile", "profile_hash", "publication",
-		"reason", "revision", "role", "slot", "state", "status", "table", "transport", "type", "version", "way",
+		"cause", "goversion", "kind", "level", "limit", "op", "outcome", "profile", "profile_hash", "publication",
+		"reason", "result", "revision", "role", "slot", "state", "status", "table", "transport", "type", "version", "way",
 	}
 	for _, i := range list {
 		for _, label := range i.Labels {
@@ -252,9 +252,9 @@ func TestNoLabelNamesAPerson(t *testing.T) {
 func tell(m *metrics.Metrics) {
 	m.Applied(800 * time.Microsecond)
 	m.Handshake("accepted")
-	m.Opened("teacher", "sse")
-	m.Opened("teacher", "sse")
-	m.Closed("teacher", "sse", "going_away")
+	m.Opened("teacher", "sse", "jwt")
+	m.Opened("teacher", "sse", "jwt")
+	m.Closed("teacher", "sse", "jwt", "going_away")
 	m.Sent("grade", 8, 2400)
 	m.Received("pong")
 	m.Delay(2 * time.Millisecond)

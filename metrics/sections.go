@@ -19,6 +19,7 @@ func (m *Metrics) registerSources(info Info, s Sources) {
 		routerSection(s.Router),
 		storeSection(s.Store),
 		listenerSection(s.Listener),
+		signInSection(s.SignIn),
 	)
 }
 
@@ -37,9 +38,15 @@ func replicationSection(source func() Replication, tables []string) prometheus.C
 		gauge("replication_publication_widened",
 			"Whether the publication is widened for an upgrade of the LMS; /readyz says since when, and schoolbell upgrade end ends it.",
 			func(r S) float64 { return truth(r.Widened) }),
+		gauge("publication_ok",
+			"Whether the publication is there, has every table and column that the profile needs, and harms no statement of the LMS; 0 before the first look.",
+			func(r S) float64 { return truth(r.Publication) }),
+		gauge("identity_ok",
+			"Whether every published table has a replica identity that serves, so that no UPDATE or DELETE of the LMS fails; 0 before the first look.",
+			func(r S) float64 { return truth(r.Identity) }),
 		gauge("replication_lag_bytes", "WAL that the server has written and we have not applied.",
 			func(r S) int64 { return r.LagBytes }),
-		gauge("replication_lag_seconds", "How far what we have applied is behind the server, in time; 0 when caught up.",
+		gauge("replication_lag_seconds", "Time since the commit that was applied last, while the server has newer ones or cannot be asked; 0 when caught up.",
 			func(r S) float64 { return r.Lag.Seconds() }),
 		counter("replication_transactions_total", "Transactions read from the log.",
 			func(r S) int64 { return r.Transactions }),
@@ -107,6 +114,14 @@ func slotSection(source func() Slot) prometheus.Collector {
 			}),
 		stateOf("slot_wal_status", "PostgreSQL's wal_status of the slot: 1 for that status, 0 for the others.",
 			"status", walStatuses(), func(s S) string { return s.WALStatus }),
+		stateOf("slot_invalidated", "Why PostgreSQL has given the slot up: 1 for that reason, 0 for the others; all 0 while the slot is fine.",
+			"reason", invalidations(), func(s S) string { return s.Invalidated }),
+		counter("slot_spilled_transactions_total",
+			"Transactions that PostgreSQL wrote to its disk while it decoded them for the slot, being larger than logical_decoding_work_mem; 0 before PostgreSQL 14.",
+			func(s S) int64 { return s.SpilledTransactions }),
+		counter("slot_spilled_bytes_total",
+			"Bytes of transactions that PostgreSQL wrote to its disk while it decoded them for the slot; 0 before PostgreSQL 14.",
+			func(s S) int64 { return s.SpilledBytes }),
 	}}
 }
 
@@ -121,6 +136,8 @@ func snapshotSection(source func() Snapshot) prometheus.Collector {
 		gauge("snapshot_done_ratio", "Share of the snapshot that is done, from 0 to 1.",
 			func(s S) float64 { return s.Share }),
 		gauge("snapshot_rows_per_second", "Speed of the snapshot.", func(s S) float64 { return s.PerSecond }),
+		gauge("snapshot_remaining_seconds", "Time that the snapshot still takes, by its speed and PostgreSQL's estimate of the rows; 0 when none runs.",
+			func(s S) float64 { return s.Remaining.Seconds() }),
 	}}
 }
 
@@ -167,6 +184,15 @@ func storeSection(source func() Store) prometheus.Collector {
 	type S = Store
 	return section[S]{source, []scraped[S]{
 		gauge("store_size_bytes", "Disk that the shadow and the history take.", func(s S) int64 { return s.Bytes }),
+		gauge("data_free_bytes",
+			"Room on the file system of the data directory that an ordinary user may take; NaN where the system does not say.",
+			func(s S) float64 {
+				if s.Free < 0 {
+					return math.NaN()
+				}
+				return float64(s.Free)
+			}),
+		gauge("history_events", "Events in the history.", func(s S) int64 { return s.Events }),
 		gauge("history_oldest_age_seconds", "Age of the oldest event in the history; 0 when it is empty.",
 			func(s S) float64 {
 				if s.Oldest.IsZero() {
@@ -191,6 +217,21 @@ func listenerSection(source func() Listener) prometheus.Collector {
 					return 0
 				}
 				return float64(l.Expires.Unix())
+			}),
+	}}
+}
+
+func signInSection(source func() SignIn) prometheus.Collector {
+	type S = SignIn
+	return section[S]{source, []scraped[S]{
+		countersBy("auth_queries_total",
+			"Queries to the LMS's database for authentication, by what for: somebody signs in, many are asked about together, sessions are asked about again, or whether people could sign in.",
+			"kind", queryKinds(), func(s S) map[string]uint64 { return s.Queries }),
+		newScraped(prometheus.CounterValue, "auth_cache_total",
+			"Credentials that are shown to the LMS, by whether its answer was still remembered: hit, or miss.",
+			[]string{"result"}, func(s S, emit func(float64, ...string)) {
+				emit(float64(s.Known), "hit")
+				emit(float64(s.Unknown), "miss")
 			}),
 	}}
 }

@@ -13,6 +13,7 @@ type Sources struct {
 	Router      func() Router
 	Store       func() Store
 	Listener    func() Listener
+	SignIn      func() SignIn
 }
 
 // Replication is the state of the stream. What is counted is counted since the
@@ -21,6 +22,8 @@ type Replication struct {
 	State        string // one of replicationStates
 	CaughtUp     bool
 	Problem      bool // something is wrong with the slot, the publication or a table
+	Publication  bool // it was looked at, and has what the profile needs
+	Identity     bool // it was looked at, and no statement of the LMS fails for it
 	Widened      bool // the publication is, for an upgrade of the LMS
 	LagBytes     int64
 	Lag          time.Duration
@@ -42,6 +45,11 @@ type Slot struct {
 	Active    bool // somebody reads it
 	HeldBytes int64
 	WALStatus string // reserved, extended, unreserved or lost; "" while unknown
+	// Invalidated is why it is of no more use, as one of invalidations; "" while it is.
+	Invalidated string
+	// SpilledTransactions and SpilledBytes are what the decoding of the slot wrote to the
+	// server's disk, since the slot was made; 0 before PostgreSQL 14, which does not say.
+	SpilledTransactions, SpilledBytes int64
 	// ForUs and ForOpen are what it holds because we have not confirmed it yet, and for
 	// transactions that are open; OldestOpen is how long the oldest of those has been.
 	ForUs, ForOpen int64
@@ -57,8 +65,9 @@ type Snapshot struct {
 	Rows      int64
 	Expected  int64 // by PostgreSQL's estimate
 	PerSecond float64
-	Share     float64 // 0 to 1
-	Done      bool    // and durable
+	Share     float64       // 0 to 1
+	Remaining time.Duration // of the one that is under way, as far as its speed tells
+	Done      bool          // and durable
 }
 
 // Projection counts what rows turned out to mean, since the process began.
@@ -84,6 +93,8 @@ type Router struct {
 // Store is the durable store: the shadow and the history.
 type Store struct {
 	Bytes  int64     // on disk
+	Free   int64     // that an ordinary user may still write to the file system of it; -1: unknown
+	Events int64     // in the history
 	Oldest time.Time // event in the history; zero: there is none
 }
 
@@ -93,4 +104,11 @@ type Listener struct {
 	Limited  map[string]uint64 // refused for a limit, by which
 	Gathered uint64            // credentials that were looked up together with others
 	Expires  time.Time         // when the certificate does; zero: there is none
+}
+
+// SignIn is what saying who somebody is costs others. What is counted is counted since
+// the process began.
+type SignIn struct {
+	Queries        map[string]uint64 // to the LMS's database, by what for
+	Known, Unknown uint64            // credentials of which the LMS's answer was remembered, and was not
 }

@@ -156,13 +156,15 @@ func (t *tally) add(what string, n int) {
 }
 
 func (t *tally) Handshake(outcome string) { t.add("handshake "+outcome, 1) }
-func (t *tally) Opened(role, transport string) {
+func (t *tally) Opened(role, transport, way string) {
 	t.add("opened "+role, 1)
 	t.add("opened "+transport, 1)
+	t.add("opened by "+way, 1)
 }
-func (t *tally) Closed(role, transport, reason string) {
+func (t *tally) Closed(role, transport, way, reason string) {
 	t.add("closed "+role, 1)
 	t.add("closed "+transport, 1)
+	t.add("closed by "+way, 1)
 	t.add("closed for "+reason, 1)
 }
 func (t *tally) Sent(kind string, n, _ int) { t.add("sent "+kind, n) }

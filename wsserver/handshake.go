@@ -118,7 +118,7 @@ func (c *session) begin(read func()) {
 	if tcp, ok := bottom.(interface{ SetWriteBuffer(int) error }); ok {
 		_ = tcp.SetWriteBuffer(socketBuffer)
 	}
-	s.deps.Observer.Opened(c.role, c.transport())
+	s.deps.Observer.Opened(c.role, c.transport(), c.way)
 	if !s.add(c) {
 		c.turnAway()
 		return
@@ -147,7 +147,7 @@ func (c *session) turnAway() {
 	c.wire.forget()
 	c.sub.Close()
 	c.server.release(c.person, c.address)
-	c.server.deps.Observer.Closed(c.role, c.transport(), e.reason)
+	c.server.deps.Observer.Closed(c.role, c.transport(), c.way, e.reason)
 }
 
 // pinged decides whether a ping frame is answered.

@@ -195,6 +195,6 @@ func (c *session) finish() {
 	s.remove(c)
 	c.wire.forget() // Drain cannot find it any more
 	s.release(c.person, c.address)
-	s.deps.Observer.Closed(c.role, c.transport(), c.ended.reason)
+	s.deps.Observer.Closed(c.role, c.transport(), c.way, c.ended.reason)
 	s.deps.Log.Debug("session closed", "user", c.person, "reason", c.ended.reason)
 }

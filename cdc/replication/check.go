@@ -41,7 +41,7 @@ func Check(ctx context.Context, cfg Config) ([]Finding, error) {
 			walsender.close(ctx)
 		}
 	}
-	tables, more, err := checkTables(ctx, c, cfg)
+	tables, more, _, err := checkTables(ctx, c, cfg)
 	found = append(found, more...)
 	if err != nil {
 		return found, err
@@ -141,29 +141,33 @@ func full(setting string, limit, used int64) *SetupError {
 	}
 }
 
-// checkTables looks at what belongs to the tables and the publication.
-func checkTables(ctx context.Context, c *conn, cfg Config) ([]*table, []Finding, error) {
+// checkTables looks at what belongs to the tables and the publication, and says what that
+// is worth.
+func checkTables(ctx context.Context, c *conn, cfg Config) ([]*table, []Finding, Soundness, error) {
 	tables, found, err := sound(ctx, c, cfg, cfg.Role)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, Soundness{}, err
 	}
 	role, err := c.value(ctx, "SELECT "+roleOr(cfg.Role))
 	if err != nil {
-		return nil, nil, fmt.Errorf("ask who we are: %w", err)
+		return nil, nil, Soundness{}, fmt.Errorf("ask who we are: %w", err)
 	}
 	p, err := readPublication(ctx, c, cfg.Publication)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, Soundness{}, err
 	}
-	broken := problems(found) != nil
 	p.sayPublished(found, cfg.Publication)
+	var published []Finding
+	if problems(found) != nil { // what the publication has to be is not known yet
+		published = p.upgrade(cfg.Publication, c.version)
+	} else {
+		published = checkPublication(p, cfg.Publication, tables, c.version)
+	}
+	worth := p.soundness(slices.Concat(found, published))
 	for _, t := range tables {
 		found = append(found, t.checkRights(role)...)
 	}
-	if broken { // what the publication has to be is not known yet
-		return tables, append(found, p.upgrade(cfg.Publication, c.version)...), nil
-	}
-	return tables, append(found, checkPublication(p, cfg.Publication, tables, c.version)...), nil
+	return tables, append(found, published...), worth, nil
 }
 
 // sound reads the tables and looks for what must not be published.

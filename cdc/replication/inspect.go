@@ -19,13 +19,13 @@ func (r *Reader) inspect(ctx context.Context, c *conn, now cdc.Source, slot *slo
 	if err != nil {
 		return nil, err
 	}
-	_, more, err := checkTables(ctx, c, r.cfg)
+	_, more, sound, err := checkTables(ctx, c, r.cfg)
 	if err != nil {
 		return nil, err
 	}
 	found = append(found, more...)
 	wrong, weight, first := problems(found), worst(found), r.source == (cdc.Source{})
-	r.looked(found)
+	r.looked(found, sound)
 	if wrong != nil && !r.staying && (first || weight != bearable) {
 		return nil, wrong
 	}
@@ -78,9 +78,9 @@ func (r *Reader) putOff(ctx context.Context, c *conn, now cdc.Source, slot *slot
 }
 
 // looked notes what a look at the catalogue found.
-func (r *Reader) looked(found []Finding) {
+func (r *Reader) looked(found []Finding, sound Soundness) {
 	upgrade := upgrading(found)
-	if before := r.board.health(found, upgrade); before == nil && upgrade != nil {
+	if before := r.board.health(found, sound, upgrade); before == nil && upgrade != nil {
 		r.log.Warn("the LMS is being upgraded", "reason", upgrade.Error())
 	}
 }

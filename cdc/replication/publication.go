@@ -18,6 +18,7 @@ type publication struct {
 	comment   string
 	actions   []string // of insert, update, delete and truncate, those it leaves out
 	tables    map[uint32]published
+	failing   int64 // of the tables, those of which the LMS's own UPDATE and DELETE fail
 }
 
 // published is one table in a publication.
@@ -70,7 +71,8 @@ func readPublication(ctx context.Context, c *conn, name string) (*publication, e
 			p.schemas = append(p.schemas, r.text(0))
 		}
 	}
-	return p, nil
+	p.failing, err = readFailing(ctx, c, name)
+	return p, err
 }
 
 // target is the object list of CREATE PUBLICATION ... FOR and ALTER PUBLICATION ... SET.

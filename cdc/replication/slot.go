@@ -108,6 +108,34 @@ func (s *slot) givenUp(name string) string {
 	return "the server gave up replication slot " + name + " (" + why + ")"
 }
 
+// invalidated is why the server has given the slot up, in one word; "": it has not.
+func (s *slot) invalidated() string {
+	switch {
+	case s.why != "":
+		return s.why
+	case s.walStatus == "lost": // before PostgreSQL 17, or not marked as such yet
+		return "wal_removed"
+	}
+	return ""
+}
+
+// spilledFrom is the first version that says what decoding writes to the disk.
+const spilledFrom = 14
+
+func readSpilled(ctx context.Context, c *conn, name string) (Spilled, error) {
+	if c.version < spilledFrom {
+		return Spilled{}, nil
+	}
+	rows, err := c.query(ctx, "SELECT spill_txns, spill_bytes FROM pg_catalog.pg_stat_replication_slots WHERE slot_name = "+literal(name))
+	if err != nil {
+		return Spilled{}, fmt.Errorf("read what the slot's decoding wrote to the disk: %w", err)
+	}
+	if len(rows) == 0 {
+		return Spilled{}, nil
+	}
+	return Spilled{rows[0].int(0), rows[0].int(1)}, nil
+}
+
 // foreign explains a slot of our name at a first start.
 func (s *slot) foreign(name string) *SetupError {
 	return &SetupError{

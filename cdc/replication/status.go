@@ -51,6 +51,8 @@ type Status struct {
 	Health error
 	// Degraded says that Health is of optional columns alone: everything else is told.
 	Degraded bool
+	// Sound is what the last look at the publication found, whoever took it.
+	Sound Soundness
 	// Upgrade says since when the publication has been widened for an upgrade of the LMS,
 	// and what to run when that is over; nil: it is not.
 	Upgrade error
@@ -78,12 +80,13 @@ type Status struct {
 
 // Progress is how far the snapshot is.
 type Progress struct {
-	Table     string  // being read; "" before and after
-	Rows      int64   // read so far, of all tables
-	Expected  int64   // of all tables, by the planner's estimate
-	PerSecond float64 // rows
-	Share     float64 // 0 to 1; 1 only when all is read
-	Done      bool    // one is complete and durable, of this run or an earlier one, also while another is read
+	Table     string        // being read; "" before and after
+	Rows      int64         // read so far, of all tables
+	Expected  int64         // of all tables, by the planner's estimate
+	PerSecond float64       // rows
+	Share     float64       // 0 to 1; 1 only when all is read
+	Remaining time.Duration // until all is read, by the speed and the estimate; 0: none is being read, or nobody can say yet
+	Done      bool          // one is complete and durable, of this run or an earlier one, also while another is read
 }
 
 // TableRows counts the rows that were applied, snapshot rows excluded.
@@ -100,7 +103,16 @@ type SlotStatus struct {
 	SafeBytes int64     // that may be written before the slot is lost; -1: no limit
 	ActivePID int64     // 0: nobody reads it
 	Held      Held      // why the log is kept
+	// Invalidated is why the server has given it up, as pg_replication_slots of
+	// PostgreSQL 17 says it; before that it has one reason, wal_removed. "": it has not.
+	Invalidated string
+	Spilled     Spilled
 }
+
+// Spilled is what the server wrote to its disk of transactions that it decoded for the
+// slot, as they were larger than logical_decoding_work_mem. It counts since the slot was
+// made, or the server's statistics were reset; PostgreSQL 13 does not say.
+type Spilled struct{ Transactions, Bytes int64 }
 
 // counter counts one table's changes.
 type counter struct {
@@ -137,6 +149,7 @@ type board struct {
 	watched    error // health by Watch
 	described  error // health by the last change of a table in the log, until Watch has looked
 	degraded   bool  // watched is of optional columns alone
+	sound      Soundness
 	upgrade    error // that the publication is widened
 	table      string
 	done       bool
@@ -200,11 +213,11 @@ func (b *board) wait(until time.Time) {
 
 // health is what a look at the catalogue found wrong, and whether the LMS is being
 // upgraded. It answers whether it was.
-func (b *board) health(found []Finding, upgrade *SetupError) (before error) {
+func (b *board) health(found []Finding, sound Soundness, upgrade *SetupError) (before error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	before = b.upgrade
-	b.watched, b.described, b.upgrade = problems(found), nil, nil
+	b.watched, b.described, b.upgrade, b.sound = problems(found), nil, nil, sound
 	b.degraded = b.watched != nil && worst(found) == bearable
 	if upgrade != nil {
 		b.upgrade = upgrade
@@ -286,7 +299,7 @@ func (r *Reader) Status() Status {
 	defer b.mu.Unlock()
 	s.State, s.Reason, s.Slot = b.state, b.reason, b.slot
 	s.PutOff, s.Health, s.Upgrade = b.putOff, b.watched, b.upgrade
-	s.Degraded = b.degraded
+	s.Degraded, s.Sound = b.degraded, b.sound
 	if s.Health == nil {
 		s.Health = b.described
 	}
@@ -322,6 +335,9 @@ func (b *board) progress(now time.Time) Progress {
 	p := Progress{Table: b.table, Rows: b.rows.Load(), Expected: b.expected.Load(), PerSecond: b.perSecond, Done: b.done}
 	if began := b.snapshotBegan.Load(); b.table != "" && began != 0 {
 		p.PerSecond = float64(p.Rows) / max(now.Sub(time.Unix(0, began)).Seconds(), 1e-3)
+	}
+	if left := p.Expected - p.Rows; p.Table != "" && left > 0 && p.Rows > 0 {
+		p.Remaining = time.Duration(float64(left) / p.PerSecond * float64(time.Second))
 	}
 	switch {
 	case p.Done && p.Table == "":

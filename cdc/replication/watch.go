@@ -77,16 +77,20 @@ func (r *Reader) look(ctx context.Context, c *conn, health bool) error {
 		return err
 	}
 	held.warn(r)
-	r.saw(slot, held, cdc.LSN(end[0].lsn(0)), offset)
+	spilled, err := readSpilled(ctx, c, r.cfg.Slot)
+	if err != nil {
+		return err
+	}
+	r.saw(slot, held, spilled, cdc.LSN(end[0].lsn(0)), offset)
 	if !health && (attached == "" || is.String() == attached) {
 		return nil
 	}
-	_, found, err := checkTables(ctx, c, r.cfg)
+	_, found, sound, err := checkTables(ctx, c, r.cfg)
 	if err != nil {
 		return err
 	}
 	upgrade := upgrading(found)
-	r.looked(found)
+	r.looked(found, sound)
 	was, known := parseLineage(attached, r.cfg.Tables)
 	replaced := attached != "" && (!known || is.differs(was, r.cfg.Tables, upgrade != nil) != nil)
 	r.board.mu.Lock()
@@ -105,7 +109,7 @@ func (r *Reader) look(ctx context.Context, c *conn, health bool) error {
 }
 
 // saw notes what the slot costs, and how far the log reaches as it was counted then.
-func (r *Reader) saw(slot *slot, held Held, end, offset cdc.LSN) {
+func (r *Reader) saw(slot *slot, held Held, spilled Spilled, end, offset cdc.LSN) {
 	r.board.mu.Lock()
 	defer r.board.mu.Unlock()
 	if r.board.offset == offset {
@@ -113,7 +117,7 @@ func (r *Reader) saw(slot *slot, held Held, end, offset cdc.LSN) {
 	}
 	r.board.slot = SlotStatus{Seen: time.Now(), SafeBytes: -1}
 	if slot != nil {
-		r.board.slot = SlotStatus{time.Now(), slot.held, slot.walStatus, slot.safe, slot.activePID, held}
+		r.board.slot = SlotStatus{time.Now(), slot.held, slot.walStatus, slot.safe, slot.activePID, held, slot.invalidated(), spilled}
 	}
 }
 

@@ -24,6 +24,10 @@ type Batch struct {
 	hasCheckpoint bool
 	kept          cdc.Position
 	dropped       bool
+
+	counting bool         // floor is known
+	floor    cdc.Position // of the events: the history's newest one
+	added    int64        // events that the history did not have
 }
 
 // NewBatch returns an empty batch. Its memory is used again after Reset.
@@ -66,6 +70,7 @@ func (b *Batch) Append(e *cdc.Event) {
 	b.buf = appendHistoryKey(b.buf[:0], e.Position)
 	b.buf, b.ids = appendEvent(b.buf, e, b.ids)
 	b.note(b.b.Set(b.buf[:historyKeyLen], b.buf[historyKeyLen:], nil))
+	b.count(e.Position)
 	if e.Position.After(b.last) {
 		b.last = e.Position
 	}
@@ -81,6 +86,7 @@ func (b *Batch) DropHistory(kept cdc.Position) {
 	b.note(b.b.Set(keptKey(), b.buf, nil))
 	b.note(b.b.Set(lostKey(), b.buf, nil))
 	b.kept, b.dropped, b.last = kept, true, cdc.Position{}
+	b.counting, b.floor, b.added = true, cdc.Position{}, 0
 }
 
 // SetCheckpoint says how far the store has come with this batch. It covers the
@@ -114,10 +120,15 @@ func (b *Batch) Commit() error {
 			return b.err
 		}
 	}
+	events := b.number()
+	if b.err != nil {
+		return b.err
+	}
 	if err := b.b.Commit(pebble.Sync); err != nil {
 		return explain(s.dir, err)
 	}
-	s.newest = newest
+	s.committed(b.b.Len())
+	s.newest, s.events = newest, events
 	if b.hasCheckpoint {
 		s.checkpoint, s.has, s.covered = b.checkpoint, true, newest
 	}

@@ -45,7 +45,7 @@
 //
 //	0x00 … 0xef   the projection's, as it likes
 //	0xfe          history: LSN, index (12 bytes, big endian) → event
-//	0xff          format, checkpoint, kept, lost
+//	0xff          format, checkpoint, kept, lost, events (how many)
 //
 // Beside the key-value store's files lie SCHOOLBELL, which says whose directory it
 // is, and after damage DAMAGED, which says what was found.

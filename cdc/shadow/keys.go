@@ -23,6 +23,7 @@ func formatKey() []byte     { return []byte("\xffformat") }
 func checkpointKey() []byte { return []byte("\xffcheckpoint") }
 func keptKey() []byte       { return []byte("\xffkept") }
 func lostKey() []byte       { return []byte("\xfflost") }
+func eventsKey() []byte     { return []byte("\xffevents") }
 
 func checkKey(key []byte) error {
 	if len(key) == 0 {

@@ -32,7 +32,13 @@ func open(dir string, cfg Config, base vfs.FS) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{dir: dir, lock: lock, disk: newDisk(base, dir)}
+	s := &Store{dir: dir, lock: lock, disk: newDisk(base, dir), committed: cfg.Committed, synced: cfg.Synced}
+	if s.committed == nil {
+		s.committed = func(int) {}
+	}
+	if s.synced == nil {
+		s.synced = func(time.Duration) {}
+	}
 	if err := s.open(options(cfg, s.disk, lock)); err != nil {
 		return nil, ours(base, dir, err)
 	}
@@ -161,6 +167,15 @@ func (s *Store) load() error {
 		}
 	}
 	s.covered = s.newest
+	known, err := s.loadEvents()
+	if err != nil {
+		return err
+	}
+	if !known {
+		if s.events, err = s.countEvents([]byte{historyPrefix}); err != nil {
+			return err
+		}
+	}
 	return s.dropUncovered()
 }
 
@@ -206,18 +221,20 @@ func (s *Store) dropUncovered() error {
 	if s.covered == (cdc.Position{}) {
 		from = []byte{historyPrefix}
 	}
-	found := false
-	err := s.walk(from, []byte{historyPrefix + 1}, func(_, _ []byte) (bool, error) {
-		found = true
-		return false, nil
-	})
-	if err != nil || !found {
+	found, err := s.countEvents(from)
+	if err != nil || found == 0 {
 		return err
 	}
-	err = s.strictly(func() error {
-		return s.db.DeleteRange(from, []byte{historyPrefix + 1}, pebble.Sync)
-	})
-	if err != nil {
+	s.events = max(s.events-found, 0)
+	b := s.db.NewBatch()
+	defer b.Close()
+	if err := b.DeleteRange(from, []byte{historyPrefix + 1}, nil); err != nil {
+		return explain(s.dir, err)
+	}
+	if err := b.Set(eventsKey(), binary.BigEndian.AppendUint64(nil, uint64(s.events)), nil); err != nil {
+		return explain(s.dir, err)
+	}
+	if err := s.strictly(func() error { return b.Commit(pebble.Sync) }); err != nil {
 		return explain(s.dir, err)
 	}
 	return s.health()

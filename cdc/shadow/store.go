@@ -2,9 +2,12 @@ package shadow
 
 import (
 	"errors"
+	"fmt"
 	"iter"
 	"log/slog"
+	"math"
 	"sync"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/schoolbell/schoolbell/cdc"
@@ -15,6 +18,11 @@ type Config struct {
 	CacheBytes    int64        // memory for blocks that were read, what was written last included; default 24 MB
 	MemtableBytes int          // of that for what was written last, taken up to three times; default 4 MB
 	Log           *slog.Logger // default slog.Default()
+
+	// Committed is told the size of every batch, and Synced how long every Sync took.
+	// They must not block; nil: nobody wants to know.
+	Committed func(bytes int)
+	Synced    func(took time.Duration)
 }
 
 // Store is the content of one data directory. See the package comment for what it
@@ -26,6 +34,9 @@ type Store struct {
 	lock *pebble.Lock
 	gate gate
 
+	committed func(bytes int)
+	synced    func(took time.Duration)
+
 	mu         sync.Mutex // guards the following, and keeps Commit and Trim apart
 	checkpoint Checkpoint
 	has        bool         // there is a checkpoint
@@ -33,7 +44,8 @@ type Store struct {
 	covered    cdc.Position // newest by a checkpoint
 	kept       cdc.Position
 	lost       cdc.Position
-	drops      int // how often the history was dropped whole
+	drops      int   // how often the history was dropped whole
+	events     int64 // in the history
 }
 
 // Pair is one entry of a Scan, valid until the next one is read.
@@ -127,10 +139,15 @@ func (s *Store) Sync() error {
 		return err
 	}
 	defer s.gate.leave()
+	began := time.Now()
 	if err := s.strictly(func() error { return s.db.LogData(nil, pebble.Sync) }); err != nil {
 		return explain(s.dir, err)
 	}
-	return s.health()
+	if err := s.health(); err != nil {
+		return err
+	}
+	s.synced(time.Since(began))
+	return nil
 }
 
 // strictly runs a write whose sync reaches the disk itself.
@@ -154,6 +171,16 @@ func (s *Store) DiskUsage() int64 {
 	}
 	defer s.gate.leave()
 	return int64(s.db.Metrics().DiskSpaceUsage())
+}
+
+// DiskFree is how many bytes an ordinary user may still write to the file system of the
+// directory, whoever else fills it.
+func (s *Store) DiskFree() (int64, error) {
+	usage, err := s.disk.GetDiskUsage(s.dir)
+	if err != nil {
+		return 0, fmt.Errorf("ask how much room the file system of data directory %s has: %w", s.dir, err)
+	}
+	return int64(min(usage.AvailBytes, math.MaxInt64)), nil
 }
 
 // Close makes everything committed durable and ends the store's goroutines.

@@ -36,6 +36,7 @@ type gateway struct {
 	router     *router.Router
 	pool       *pgxpool.Pool
 	signIn     *signIn
+	shown      *auth.Introspection // nil: no credential is shown to the LMS
 	server     *wsserver.Server
 	metrics    *metrics.Metrics
 
@@ -62,6 +63,9 @@ func openGateway(ctx context.Context, cfg Config, adopt bool, log *slog.Logger) 
 	if g.profile, err = profile.Open(cfg.Profile); err != nil {
 		return g, usageError{err}
 	}
+	g.metrics = metrics.New(g.info(), g.sources()) // it asks nothing before the first scrape
+	log = slog.New(g.metrics.Logs(log.Handler()))
+	g.log = log
 	if err = canSignIn(cfg, g.profile); err != nil {
 		return g, usageError{err}
 	}
@@ -76,8 +80,7 @@ func openGateway(ctx context.Context, cfg Config, adopt bool, log *slog.Logger) 
 	if err != nil {
 		return g, usageError{err}
 	}
-	shown, err := newIntrospection(cfg, g.profile, g.byEmail)
-	if err != nil {
+	if g.shown, err = newIntrospection(cfg, g.profile, g.byEmail); err != nil {
 		return g, usageError{err}
 	}
 	if g.certificate, err = openCertificate(cfg, log); err != nil {
@@ -98,7 +101,7 @@ func openGateway(ctx context.Context, cfg Config, adopt bool, log *slog.Logger) 
 	if g.pool, err = auth.OpenPool(ctx, cfg.Database.Reveal()); err != nil {
 		return g, err
 	}
-	g.signIn = newSignIn(waysOf(cfg, g.profile, g.pool, signed, named, shown))
+	g.signIn = newSignIn(waysOf(cfg, g.profile, g.pool, signed, named, g.shown), g.metrics.Attempted)
 	at, begun := g.store.Checkpoint()
 	g.reader = replication.New(g.following(at, begun, adopt))
 	g.router = router.New(g.store, router.Config{
@@ -110,7 +113,6 @@ func openGateway(ctx context.Context, cfg Config, adopt bool, log *slog.Logger) 
 		g.router.Start(g.projection.Cursor())
 		close(g.filled)
 	}
-	g.metrics = metrics.New(g.info(), g.sources())
 	g.server = wsserver.New(wsserver.Deps{
 		Router:   g.router,
 		Auth:     g.signIn,

@@ -12,6 +12,7 @@ import (
 	"github.com/schoolbell/schoolbell/metrics"
 	"github.com/schoolbell/schoolbell/router"
 	"github.com/schoolbell/schoolbell/wsserver"
+	"github.com/schoolbell/schoolbell/wsserver/auth"
 )
 
 // The sockets tell the metrics what happens.
@@ -22,10 +23,15 @@ var _ wsserver.Observer = (*metrics.Metrics)(nil)
 func TestTheMetricsKnowTheWordsOfEveryStep(t *testing.T) {
 	list, err := metrics.Describe()
 	require.NoError(t, err)
-	values := func(name string) []string {
+	instrument := func(name string) metrics.Instrument {
 		i := slices.IndexFunc(list, func(i metrics.Instrument) bool { return i.Name == name })
 		require.GreaterOrEqual(t, i, 0, name)
-		return list[i].Labels[0].Values
+		return list[i]
+	}
+	values := func(name string) []string { return instrument(name).Labels[0].Values }
+	labels := func(name, label string) []string {
+		all := instrument(name).Labels
+		return all[slices.IndexFunc(all, func(l metrics.Label) bool { return l.Name == label })].Values
 	}
 	for _, kind := range cdc.Kinds {
 		require.Contains(t, values("schoolbell_events_total"), kind.String())
@@ -55,6 +61,17 @@ func TestTheMetricsKnowTheWordsOfEveryStep(t *testing.T) {
 	}
 	for _, transport := range wsserver.TransportNames {
 		require.Contains(t, values("schoolbell_sessions_by_transport"), transport)
+	}
+	for _, way := range auth.WayNames {
+		require.Contains(t, values("schoolbell_sign_ins_total"), way)
+		require.Contains(t, labels("schoolbell_auth_attempts_total", "way"), way)
+	}
+	require.Contains(t, labels("schoolbell_auth_attempts_total", "way"), auth.NoWay)
+	for _, outcome := range auth.Outcomes {
+		require.Contains(t, labels("schoolbell_auth_attempts_total", "outcome"), outcome)
+	}
+	for _, kind := range auth.QueryKinds {
+		require.Contains(t, values("schoolbell_auth_queries_total"), kind)
 	}
 	for _, outcome := range wsserver.PublishOutcomes {
 		require.Contains(t, values("schoolbell_publish_requests_total"), outcome)

@@ -35,7 +35,7 @@ func (g *gateway) openShadow() error {
 // anything else is: a kill later on would leave an empty directory, and a slot that
 // nobody knows.
 func (g *gateway) openStore(anew bool) (err error) {
-	if g.store, err = shadow.Open(g.cfg.Data, shadow.Config{Log: g.log}); err != nil {
+	if g.store, err = shadow.Open(g.cfg.Data, shadow.Config{Log: g.log, Committed: g.metrics.Committed, Synced: g.metrics.Synced}); err != nil {
 		return err
 	}
 	if anew {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -97,11 +98,21 @@ func noticing(cfg Config, p *profile.Profile) string {
 // signIn is who is asked who somebody is, and remembers whether that could be told.
 type signIn struct {
 	auth.Ways
-	last   atomic.Pointer[error] // what kept people from signing in when we looked last; nil: not looked yet
-	failed chan struct{}         // somebody found out before we looked again
+	tell   func(way, outcome string) // how an attempt ended
+	last   atomic.Pointer[error]     // what kept people from signing in when we looked last; nil: not looked yet
+	failed chan struct{}             // somebody found out before we looked again
 }
 
-func newSignIn(ways auth.Ways) *signIn { return &signIn{Ways: ways, failed: make(chan struct{}, 1)} }
+func newSignIn(ways auth.Ways, tell func(way, outcome string)) *signIn {
+	return &signIn{Ways: ways, tell: tell, failed: make(chan struct{}, 1)}
+}
+
+// Authenticate asks the ways, and tells how that ended.
+func (s *signIn) Authenticate(ctx context.Context, r *http.Request) (auth.Identity, error) {
+	id, way, err := s.Attempt(ctx, r)
+	s.tell(way, auth.OutcomeOf(err))
+	return id, err
+}
 
 // Recheck asks the ways. Only what we ask by ourselves is noted: what others ask may be
 // refused because they ask too much.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/schoolbell/schoolbell/metrics"
+	"github.com/schoolbell/schoolbell/wsserver/auth"
 )
 
 // info is what the metrics page says of this process once and for all.
@@ -36,7 +37,7 @@ func (g *gateway) sources() metrics.Sources {
 		Slot:        g.slotMetrics,
 		Snapshot: func() metrics.Snapshot {
 			p := g.reader.Status().Snapshot
-			return metrics.Snapshot{Rows: p.Rows, Expected: p.Expected, PerSecond: p.PerSecond, Share: p.Share, Done: p.Done}
+			return metrics.Snapshot{Rows: p.Rows, Expected: p.Expected, PerSecond: p.PerSecond, Share: p.Share, Remaining: p.Remaining, Done: p.Done}
 		},
 		Projection: func() metrics.Projection {
 			s := g.projection.Stats()
@@ -54,7 +55,8 @@ func (g *gateway) sources() metrics.Sources {
 			s := g.server.Limits()
 			return metrics.Listener{Limited: s.Limited, Gathered: s.Gathered, Expires: g.certificate.expires()}
 		},
-		Store: func() metrics.Store { return metrics.Store{Bytes: g.store.DiskUsage(), Oldest: g.oldest()} },
+		Store:  g.storeMetrics,
+		SignIn: g.signInMetrics,
 	}
 }
 
@@ -62,6 +64,7 @@ func (g *gateway) replicationMetrics() metrics.Replication {
 	s := g.reader.Status()
 	m := metrics.Replication{
 		State: string(s.State), CaughtUp: s.CaughtUp, Problem: s.Health != nil, Widened: s.Upgrade != nil,
+		Publication: s.Sound.Publication, Identity: s.Sound.Identity,
 		LagBytes: s.LagBytes, Lag: s.Lag, Transactions: s.Transactions, Reconnects: words(s.Reconnects),
 		Resnapshots: words(s.Resnapshots), PutOff: s.PutOff,
 	}
@@ -77,7 +80,25 @@ func (g *gateway) slotMetrics() metrics.Slot {
 		Active: s.ActivePID != 0, HeldBytes: s.HeldBytes, WALStatus: s.WALStatus,
 		ForUs: s.Held.ForUs, ForOpen: s.Held.ForOpen, OldestOpen: s.Held.Oldest.Age(time.Now()),
 		SafeBytes: max(s.SafeBytes, 0), Limited: !s.Seen.IsZero() && s.SafeBytes >= 0,
+		Invalidated: s.Invalidated, SpilledTransactions: s.Spilled.Transactions, SpilledBytes: s.Spilled.Bytes,
 	}
+}
+
+func (g *gateway) storeMetrics() metrics.Store {
+	s := metrics.Store{Bytes: g.store.DiskUsage(), Events: g.store.HistoryEvents(), Oldest: g.oldest()}
+	var err error
+	if s.Free, err = g.store.DiskFree(); err != nil {
+		s.Free = -1
+	}
+	return s
+}
+
+func (g *gateway) signInMetrics() metrics.SignIn {
+	s := metrics.SignIn{Queries: auth.Queries(g.pool)}
+	if g.shown != nil {
+		s.Known, s.Unknown = g.shown.Remembered()
+	}
+	return s
 }
 
 // oldest is when the oldest event that is kept happened.

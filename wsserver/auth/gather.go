@@ -80,6 +80,7 @@ func (g *gatherer[V]) ask(ctx context.Context, mine *gathering[V]) {
 		keys = append(keys, key)
 	}
 	defer close(mine.done)
+	ctx = asking(ctx, forMany)
 	mine.err = ask(ctx, func(ctx context.Context) (err error) {
 		mine.all, err = g.question(ctx, keys)
 		return err

@@ -94,6 +94,8 @@ type Introspection struct {
 	narrow  *lane // for those of whom many show bad credentials
 
 	last atomic.Pointer[outcome] // of the questions; nil: none was asked yet
+
+	hits, misses atomic.Uint64
 }
 
 // outcome is what came of a question.
@@ -130,6 +132,10 @@ func NewIntrospection(cfg IntrospectionConfig) (*Introspection, error) {
 	return w, nil
 }
 
+// Remembered counts the credentials that somebody signed in with: those of which the
+// LMS's answer was still remembered, and those that had to be shown to it.
+func (w *Introspection) Remembered() (hits, misses uint64) { return w.hits.Load(), w.misses.Load() }
+
 // Close ends the connections to the LMS that nobody uses.
 func (w *Introspection) Close() { w.client.CloseIdleConnections() }
 
@@ -139,6 +145,9 @@ func (w *Introspection) String() string { return "credentials shown to " + w.cfg
 // Format keeps the headers, which may hold a secret, from the verbs that do not ask
 // String.
 func (w *Introspection) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(w.String())) }
+
+// Name is "introspection".
+func (*Introspection) Name() string { return "introspection" }
 
 // Authenticate says whose the LMS says the request's credential is.
 func (w *Introspection) Authenticate(ctx context.Context, r *http.Request) (Identity, error) {
@@ -153,7 +162,7 @@ func (w *Introspection) Authenticate(ctx context.Context, r *http.Request) (Iden
 	case v.user == "":
 		return Identity{}, fmt.Errorf("%w: %s", ErrUnauthenticated, v.why)
 	}
-	return Identity{User: v.user, Way: "introspection", Role: v.role, Expires: v.expires, proof: key}, nil
+	return Identity{User: v.user, Way: w.Name(), Role: v.role, Expires: v.expires, proof: key}, nil
 }
 
 // credential takes what is to be shown from a request.
@@ -194,8 +203,10 @@ func (w *Introspection) verdict(ctx context.Context, key secret) (verdict, error
 	digest := w.digest(key)
 	v, known := w.seen.of(digest)
 	if known == fresh {
+		w.hits.Add(1)
 		return v, nil
 	}
+	w.misses.Add(1)
 	by := w.wide
 	if isGathered(ctx) && known != stale {
 		by = w.narrow // a credential that was good once is not what the crowd is about

@@ -89,6 +89,9 @@ func (j *JWT) String() string { return "JWTs signed by the keys of " + j.keys.St
 // Format keeps the keys from the verbs that do not ask String.
 func (j *JWT) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(j.String())) }
 
+// Name is "jwt".
+func (*JWT) Name() string { return "jwt" }
+
 // Authenticate says who the request's token says is asking.
 func (j *JWT) Authenticate(ctx context.Context, r *http.Request) (Identity, error) {
 	token, err := fromRequest(r)
@@ -176,7 +179,7 @@ func (j *JWT) identity(claims jwt.MapClaims, token secret, keys *keySet) (Identi
 	}
 	// Not sooner than a new session would be refused.
 	return Identity{
-		User: user, Way: "jwt", Role: role, Expires: expires.Add(j.cfg.Leeway).UTC(),
+		User: user, Way: j.Name(), Role: role, Expires: expires.Add(j.cfg.Leeway).UTC(),
 		proof: secret{strings.Clone(token.key)}, keys: keys,
 	}, nil
 }

@@ -24,6 +24,7 @@ func OpenPool(ctx context.Context, url string) (*pgxpool.Pool, error) {
 	cfg.MinConns, cfg.MinIdleConns = 0, 0
 	cfg.MaxConnIdleTime = 5 * time.Minute
 	cfg.ConnConfig.ConnectTimeout = 2 * time.Second
+	cfg.ConnConfig.Tracer = &queryCounter{}
 	params := cfg.ConnConfig.RuntimeParams
 	params["application_name"] = "schoolbell-auth"
 	params["default_transaction_read_only"] = "on"

@@ -80,6 +80,9 @@ func clientsOwn(name string) bool {
 // String names the header.
 func (p *Proxy) String() string { return "people named by a proxy in the header " + p.cfg.Header }
 
+// Name is "proxy".
+func (*Proxy) Name() string { return "proxy" }
+
 // Authenticate says whom the proxy named.
 func (p *Proxy) Authenticate(_ context.Context, r *http.Request) (Identity, error) {
 	named := r.Header.Values(p.cfg.Header)
@@ -101,14 +104,14 @@ func (p *Proxy) Authenticate(_ context.Context, r *http.Request) (Identity, erro
 		return Identity{}, fmt.Errorf("%w: the proxy's header %s %w", ErrUnauthenticated, p.cfg.Header, err)
 	}
 	if p.cfg.Find == nil {
-		return Identity{User: name, Way: "proxy"}, nil
+		return Identity{User: name, Way: p.Name()}, nil
 	}
 	user, accounts := p.cfg.Find(name)
 	if accounts != 1 {
 		p.warn(name, accounts, r.RemoteAddr)
 		return Identity{}, fmt.Errorf("%w: the e-mail that the proxy names is not exactly one account's", ErrUnauthenticated)
 	}
-	return Identity{User: user, Way: "proxy"}, nil
+	return Identity{User: user, Way: p.Name()}, nil
 }
 
 // believes reports whether the other end of the connection is a proxy of ours.

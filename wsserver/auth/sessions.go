@@ -64,6 +64,9 @@ func NewSessions(pool *pgxpool.Pool, table SessionTable, cfg SessionConfig) *Ses
 // String names the table; the secrets, the pool's address and password stay inside.
 func (s *Sessions) String() string { return "sessions in " + s.table.String() }
 
+// Name is "session".
+func (*Sessions) Name() string { return "session" }
+
 // Authenticate says whose session the request's cookie names. It asks twice: for the
 // session, and for the password of the account in it.
 func (s *Sessions) Authenticate(ctx context.Context, r *http.Request) (Identity, error) {
@@ -85,7 +88,7 @@ func (s *Sessions) Authenticate(ctx context.Context, r *http.Request) (Identity,
 		return Identity{}, unknown(ctx, "look up the account of a session", s.explain(err))
 	}
 	found.sessions = map[string]*djangoSession{key.key: session}
-	id := Identity{User: session.user, Way: "session", Expires: session.ends, proof: key}
+	id := Identity{User: session.user, Way: s.Name(), Expires: session.ends, proof: key}
 	if !s.proves(found, &id) {
 		return Identity{}, fmt.Errorf("%w: the session's account is gone, or has another password now", ErrUnauthenticated)
 	}
@@ -122,6 +125,7 @@ func (s *Sessions) fromCookie(r *http.Request) (secret, error) {
 // Recheck says which sessions have ended: logged out, expired, or older than the
 // password. It asks once for every thousand, and moves Expires where the LMS did.
 func (s *Sessions) Recheck(ctx context.Context, ids []Identity) (revoked []int, err error) {
+	ctx = asking(ctx, forRecheck)
 	first := 0
 	for part := range slices.Chunk(ids, most) {
 		keys, users := make([]string, len(part)), make([]string, len(part))
@@ -223,6 +227,7 @@ func (s *Sessions) read(data *string, left float64) *djangoSession {
 
 // Check reports what keeps sessions from being looked up, with the remedy.
 func (s *Sessions) Check(ctx context.Context) error {
+	ctx = asking(ctx, forCheck)
 	if _, err := s.look(ctx, []string{}, []string{}); err != nil {
 		return s.explain(err)
 	}

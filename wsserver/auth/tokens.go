@@ -47,6 +47,9 @@ func NewTokens(pool *pgxpool.Pool, table TokenTable) *Tokens {
 // String names the table; the pool's address and password stay inside.
 func (t *Tokens) String() string { return "tokens in " + t.table.String() }
 
+// Name is "token".
+func (*Tokens) Name() string { return "token" }
+
 // Authenticate says whose token the request carries.
 func (t *Tokens) Authenticate(ctx context.Context, r *http.Request) (Identity, error) {
 	token, err := fromRequest(r)
@@ -64,7 +67,7 @@ func (t *Tokens) Authenticate(ctx context.Context, r *http.Request) (Identity, e
 		return Identity{}, fmt.Errorf("%w: the token is not known; it may have been replaced by a newer login", ErrUnauthenticated)
 	}
 	// The key as the table writes it: Recheck compares with that.
-	return Identity{User: *found[0].user, Way: "token", proof: secret{found[0].key}}, nil
+	return Identity{User: *found[0].user, Way: t.Name(), proof: secret{found[0].key}}, nil
 }
 
 // possible says why a token, or the key of a session, cannot be in a table.
@@ -83,6 +86,7 @@ func (s secret) possible() error {
 // Recheck says which tokens are gone, or somebody else's: one question for every
 // thousand.
 func (t *Tokens) Recheck(ctx context.Context, ids []Identity) (revoked []int, err error) {
+	ctx = asking(ctx, forRecheck)
 	first := 0
 	for part := range slices.Chunk(ids, most) {
 		var still map[string]owner
@@ -134,6 +138,7 @@ func (t *Tokens) owners(ctx context.Context, ids []Identity) (map[string]owner, 
 
 // Check reports what keeps tokens from being looked up, with the remedy.
 func (t *Tokens) Check(ctx context.Context) error {
+	ctx = asking(ctx, forCheck)
 	// The question is the one that Authenticate asks, so the answer holds for it.
 	if _, err := t.ask(ctx, secret{"schoolbell-check"}); err != nil {
 		return t.explain(err)

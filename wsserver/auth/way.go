@@ -12,7 +12,7 @@ import (
 // An Identity is who asks, and what proves it.
 type Identity struct {
 	User    string    // the LMS's key of the account, as PostgreSQL prints it
-	Way     string    // "token", "session" and so on, for logs and metrics
+	Way     string    // Name of the Way that gave it, for logs and metrics
 	Expires time.Time // when the proof ends by itself; zero: it does not
 	Role    string    // the only role that the proof is for, in the protocol's word; "": any
 
@@ -33,8 +33,14 @@ func (id Identity) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("user", id.User), slog.String("way", id.Way))
 }
 
+// WayNames are the names of all ways.
+var WayNames = [...]string{"token", "session", "jwt", "proxy", "introspection"}
+
 // A Way is one kind of credential.
 type Way interface {
+	// Name is one of WayNames.
+	Name() string
+
 	// Authenticate says whose credential the request carries. An error is
 	// ErrNoCredential, ErrUnauthenticated, ErrUnavailable, or the cause of ctx's end.
 	Authenticate(ctx context.Context, r *http.Request) (Identity, error)
@@ -56,18 +62,45 @@ type Ways []Way
 // Authenticate says who asks. An error is ErrUnauthenticated, ErrUnavailable, or the
 // cause of ctx's end.
 func (w Ways) Authenticate(ctx context.Context, r *http.Request) (Identity, error) {
+	id, _, err := w.Attempt(ctx, r)
+	return id, err
+}
+
+// Attempt is Authenticate, and names the way that decided; NoWay where the request has no
+// credential.
+func (w Ways) Attempt(ctx context.Context, r *http.Request) (id Identity, way string, err error) {
 	for i, way := range w {
 		id, err := way.Authenticate(ctx, r)
 		if errors.Is(err, ErrNoCredential) {
 			continue
 		}
 		if err != nil {
-			return Identity{}, err
+			return Identity{}, way.Name(), err
 		}
 		id.by = i + 1
-		return id, nil
+		return id, way.Name(), nil
 	}
-	return Identity{}, ErrNoCredential
+	return Identity{}, NoWay, ErrNoCredential
+}
+
+// NoWay is in the place of a way's name where no way decided.
+const NoWay = "none"
+
+// Outcomes are how an attempt ends.
+var Outcomes = [...]string{"accepted", "refused", "unavailable", "abandoned"}
+
+// OutcomeOf is which of Outcomes an error of Authenticate means; nil is accepted, and
+// abandoned that whoever asked has gone.
+func OutcomeOf(err error) string {
+	switch {
+	case err == nil:
+		return "accepted"
+	case errors.Is(err, ErrUnauthenticated):
+		return "refused"
+	case errors.Is(err, ErrUnavailable):
+		return "unavailable"
+	}
+	return "abandoned"
 }
 
 // Recheck says which of the identities, by their place in ids, are not proved any

@@ -26,6 +26,8 @@ type word struct {
 	asked  int   // how many identities it was asked about again
 }
 
+func (w *word) Name() string { return w.header }
+
 func (w *word) Authenticate(_ context.Context, r *http.Request) (auth.Identity, error) {
 	switch user := r.Header.Get(w.header); user {
 	case "":

@@ -1,0 +1,74 @@
+package shadow
+
+import (
+	"encoding/binary"
+
+	"github.com/schoolbell/schoolbell/cdc"
+)
+
+// HistoryEvents is how many events the history has, those included that no checkpoint
+// covers yet. It reads nothing.
+func (s *Store) HistoryEvents() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.events
+}
+
+// count notes an event of the batch that the history does not have yet. As a rule it is
+// behind all others, which costs no question; one that the log brings again is not.
+func (b *Batch) count(at cdc.Position) {
+	if !b.counting {
+		b.s.mu.Lock()
+		b.floor, b.counting = b.s.newest, true
+		b.s.mu.Unlock()
+	}
+	if at.After(b.floor) && at.After(b.last) || !b.has(at) {
+		b.added++
+	}
+}
+
+// has reports whether the history has an event already, whatever else is in the batch.
+func (b *Batch) has(at cdc.Position) bool {
+	if b.dropped {
+		return false
+	}
+	_, ok, err := b.s.meta(appendHistoryKey(nil, at))
+	return b.note(err) && ok
+}
+
+// number writes how many events there are with the batch, and answers it. The caller
+// holds s.mu.
+func (b *Batch) number() int64 {
+	n := b.s.events
+	if b.dropped {
+		n = 0
+	}
+	if n += b.added; b.added > 0 || b.dropped {
+		b.buf = binary.BigEndian.AppendUint64(b.buf[:0], uint64(n))
+		b.note(b.b.Set(eventsKey(), b.buf, nil))
+	}
+	return n
+}
+
+// loadEvents reads how many events there are; known is false where an earlier version
+// wrote the directory, which did not count them.
+func (s *Store) loadEvents() (known bool, err error) {
+	v, known, err := s.meta(eventsKey())
+	if err != nil || !known {
+		return false, err
+	}
+	if len(v) != 8 {
+		return false, damaged(s.dir, errCutShort)
+	}
+	s.events = int64(binary.BigEndian.Uint64(v))
+	return true, nil
+}
+
+// countEvents counts those after a key.
+func (s *Store) countEvents(from []byte) (n int64, err error) {
+	err = s.walk(from, []byte{historyPrefix + 1}, func(_, _ []byte) (bool, error) {
+		n++
+		return true, nil
+	})
+	return n, err
+}
