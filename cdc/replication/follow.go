@@ -52,7 +52,7 @@ func (r *Reader) loop(ctx context.Context, s *stream, sink Sink) error {
 			r.advance(s, sink, max(at, r.at.handed), s.alive.ServerTime)
 		}
 		if what != logData && s.again == nil {
-			r.board.quiet(s.now)
+			r.board.quiet(s.now, what == nothing)
 		}
 		if s.syncDue() {
 			if err := r.sync(ctx, s, sink); err != nil {

@@ -111,7 +111,9 @@ func TestNoStatementOfTheLMSFailsInAnyHazard(t *testing.T) {
 				require.NoError(t, err)
 			}
 			require.Contains(t, fmt.Sprint(s.wrong(t)), h.says)
-			require.ErrorContains(t, replication.New(s.cfg).Run(t.Context(), newSink(), cdc.Checkpoint{}), h.says)
+			r := replication.New(s.cfg)
+			require.ErrorContains(t, r.Run(t.Context(), newSink(), cdc.Checkpoint{}), h.says)
+			require.Equal(t, replication.Soundness{Identity: !h.harms}, r.Status().Sound)
 			require.Zero(t, ask[int](t, s.Conn, "SELECT count(*) FROM pg_replication_slots WHERE slot_name = $1", s.cfg.Slot), "nothing is attached")
 
 			if h.mends != "" {
@@ -149,6 +151,7 @@ func TestAHazardThatArisesWhileWeFollowIsSaidAtOnceWithWhatEndsIt(t *testing.T) 
 
 			// What we name as the remedy is one, for the LMS at once, whatever comes later.
 			if harms {
+				require.Equal(t, replication.Soundness{}, r.Status().Sound)
 				said := r.Status().Health.Error()
 				require.Regexp(t, "the LMS's own UPDATE and DELETE fail( now)?[,;]", said)
 				_, remedy, ok := strings.Cut(said, "until then take the table out: ")
@@ -163,8 +166,39 @@ func TestAHazardThatArisesWhileWeFollowIsSaidAtOnceWithWhatEndsIt(t *testing.T) 
 			}
 			require.NoError(t, replication.Init(t.Context(), s.cfg))
 			until(t, "all is well", func() bool { return r.Status().Health == nil && r.Status().State == replication.Streaming })
+			require.Equal(t, replication.Soundness{Publication: true, Identity: true}, r.Status().Sound)
 			require.NoError(t, s.lives(t))
 			s.agree(t, k)
 		})
 	}
+}
+
+// What is published besides the profile's tables counts, too: the LMS's statements fail on
+// it just the same.
+func TestTheSoundnessOfAPublicationIsThatOfAllThatIsInIt(t *testing.T) {
+	s := newSchool(t)
+	s.cfg.WatchSlot, s.cfg.WatchHealth = fast, fast
+	r := replication.New(s.cfg)
+	require.Zero(t, r.Status().Sound, "nobody has looked")
+	s.watch(t, r)
+	becomes := func(publication, identity bool) {
+		t.Helper()
+		until(t, "it is seen", func() bool { return r.Status().Sound == replication.Soundness{Publication: publication, Identity: identity} })
+	}
+	becomes(true, true)
+	s.exec(t, "CREATE TABLE diary (line text)")
+	s.exec(t, "ALTER PUBLICATION schoolbell ADD TABLE elsewhere")
+	becomes(false, true)
+	s.exec(t, "ALTER PUBLICATION schoolbell ADD TABLE diary")
+	becomes(false, false)
+	_, err := s.Exec(t.Context(), "INSERT INTO diary VALUES ('a'); UPDATE diary SET line = 'b'")
+	require.ErrorContains(t, err, "replica identity")
+	s.exec(t, "ALTER TABLE diary REPLICA IDENTITY FULL")
+	becomes(false, true)
+	s.exec(t, "DROP PUBLICATION schoolbell")
+	becomes(false, true)
+	require.NoError(t, replication.Init(t.Context(), s.cfg))
+	becomes(true, true)
+	s.exec(t, "ALTER TABLE people DROP COLUMN number CASCADE")
+	becomes(false, true)
 }

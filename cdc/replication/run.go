@@ -68,7 +68,9 @@ func (r *Reader) Run(ctx context.Context, sink Sink, from cdc.Checkpoint) error 
 	r.at = positions{offset: from.Source.Offset, handed: from.Applied, durable: from.Applied, last: from.Last}
 	r.board.renumber(from.Source.Offset, 0)
 	raise(&r.board.applied, from.Applied)
-	r.board.finish(from.Source != (cdc.Source{}))
+	if r.board.finish(from.Source != (cdc.Source{})); r.source != (cdc.Source{}) {
+		r.board.fresh.Store(time.Now().UnixNano()) // how long we did not run, nobody knows
+	}
 
 	wait := r.cfg.RetryAtFirst
 	for ctx.Err() == nil {

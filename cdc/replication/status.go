@@ -61,8 +61,11 @@ type Status struct {
 	Applied   cdc.LSN // the sink has everything before
 	Confirmed cdc.LSN // the server was told that it may forget everything before
 	LagBytes  int64   // from Applied to ServerEnd, log of others included
-	Lag       time.Duration
-	CaughtUp  bool // what the server had for us is applied
+	// Lag is the time since the commit that was applied last, or since there was none to
+	// apply, or since Run began, while the server has newer log or cannot be asked; 0 when
+	// CaughtUp.
+	Lag      time.Duration
+	CaughtUp bool // what the server had for us is applied
 
 	Snapshot     Progress
 	Transactions int64
@@ -158,7 +161,9 @@ type board struct {
 	again      map[Reason]int64
 	putOff     time.Time
 	slot       SlotStatus
-	offset     cdc.LSN // what our positions are ahead of the server's
+	offset     cdc.LSN   // what our positions are ahead of the server's
+	newer      cdc.LSN   // an end of the server's log that Watch saw
+	newerSince time.Time // when it did
 }
 
 func newBoard(specs []cdc.TableSpec) *board {
@@ -233,6 +238,7 @@ func (b *board) renumber(offset, at cdc.LSN) {
 	if b.offset != offset {
 		b.offset = offset
 		b.serverEnd.Store(uint64(at))
+		b.newer = 0
 	}
 	raise(&b.applied, at)
 	raise(&b.confirmed, at)
@@ -259,10 +265,29 @@ func (b *board) finish(done bool) {
 // ourselves caught up.
 const late = time.Second
 
-// quiet says that the server has nothing more for us.
-func (b *board) quiet(now time.Time) {
+// quiet says that the server has nothing more for us. A server that says nothing, but
+// whose log reaches further, may be at work on something large.
+func (b *board) quiet(now time.Time, silent bool) {
+	if silent && b.applied.Load() < b.serverEnd.Load() {
+		return
+	}
 	b.caughtUp.Store(true)
 	b.fresh.Store(now.UnixNano())
+}
+
+// reaches says where the server's log ends. The caller holds mu.
+func (b *board) reaches(end cdc.LSN, now time.Time) {
+	raise(&b.serverEnd, end)
+	if b.newer <= cdc.LSN(b.applied.Load()) {
+		b.newer, b.newerSince = end, now
+	}
+}
+
+// behind reports whether we have had the time to come to an end of the log that Watch
+// saw, and have not: a keepalive comes when the server has read so far, also where nothing
+// in between was for us. It needs mu.
+func (b *board) behind(now time.Time) bool {
+	return b.newer > cdc.LSN(b.applied.Load()) && now.Sub(b.newerSince) > late
 }
 
 // began says that the sink gets a transaction. Whether it is late is for the server's
@@ -305,7 +330,7 @@ func (r *Reader) Status() Status {
 	}
 	s.Reconnects, s.Resnapshots = maps.Clone(b.reconnects), maps.Clone(b.again)
 	s.Snapshot = b.progress(now)
-	s.CaughtUp = b.state == Streaming && b.caughtUp.Load()
+	s.CaughtUp = b.state == Streaming && b.caughtUp.Load() && !b.behind(now)
 	s.LagBytes = int64(s.ServerEnd) - int64(min(s.Applied, s.ServerEnd))
 	s.Lag = b.lag(now, s.CaughtUp)
 	return s

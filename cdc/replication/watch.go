@@ -113,7 +113,7 @@ func (r *Reader) saw(slot *slot, held Held, spilled Spilled, end, offset cdc.LSN
 	r.board.mu.Lock()
 	defer r.board.mu.Unlock()
 	if r.board.offset == offset {
-		raise(&r.board.serverEnd, end+offset)
+		r.board.reaches(end+offset, time.Now())
 	}
 	r.board.slot = SlotStatus{Seen: time.Now(), SafeBytes: -1}
 	if slot != nil {
