@@ -111,6 +111,7 @@ func checkWhole(t *testing.T, dir string, atLeast int) (n int) {
 		}
 	}
 	require.Equal(t, at(n+1, 1), next)
+	require.EqualValues(t, 3*n, s.HistoryEvents())
 	return n
 }
 
