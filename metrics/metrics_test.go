@@ -1,7 +1,10 @@
 package metrics_test
 
 import (
+	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"net/http/httptest"
 	"regexp"
 	"strings"
@@ -73,6 +76,16 @@ func TestEveryLabelValueIsKnownBeforehandAndStandsAtZero(t *testing.T) {
 		`schoolbell_messages_sent_total{type="welcome"} 0`,
 		`schoolbell_router_gaps_total{reason="bulk"} 0`,
 		`schoolbell_delivery_seconds_bucket{le="0.0005"} 0`,
+		`schoolbell_store_sync_seconds_count 0`,
+		`schoolbell_slot_invalidated{reason="wal_removed"} 0`,
+		`schoolbell_auth_attempts_total{outcome="refused",way="token"} 0`,
+		`schoolbell_auth_attempts_total{outcome="refused",way="none"} 0`,
+		`schoolbell_auth_queries_total{kind="recheck"} 0`,
+		`schoolbell_auth_cache_total{result="hit"} 0`,
+		`schoolbell_sessions_by_way{way="proxy"} 0`,
+		`schoolbell_log_messages_total{level="error"} 0`,
+		`schoolbell_publication_ok 0`,
+		`schoolbell_identity_ok 0`,
 		`schoolbell_ready 0`,
 	} {
 		require.Contains(t, fresh, want+"\n")
@@ -92,13 +105,15 @@ func TestAValueNobodyForesawIsCountedAsOther(t *testing.T) {
 			Rows:       []metrics.TableRows{{Table: "a", Inserts: 3}, {Table: "b", Inserts: 4}},
 			Reconnects: map[string]int64{"x": 1, "y": 1},
 		}
-	}})
+	}, Slot: func() metrics.Slot { return metrics.Slot{Invalidated: "boredom"} }})
 	m.Handshake("x")
 	m.Opened("janitor", "pigeon", "whistle")
 	m.Closed("janitor", "pigeon", "whistle", "bored")
 	m.Opened("janitor", "pigeon", "whistle")
 	m.Sent("broadcast", 2, 100)
 	m.Received("{")
+	m.Attempted("whistle", "laughed at")
+	m.Attempted("token", "laughed at")
 	text := page(t, m)
 	for _, want := range []string{
 		`schoolbell_replication_state{state="other"} 1`,
@@ -110,10 +125,15 @@ func TestAValueNobodyForesawIsCountedAsOther(t *testing.T) {
 		`schoolbell_messages_sent_total{type="other"} 2`,
 		`schoolbell_messages_sent_bytes_total{type="other"} 100`,
 		`schoolbell_messages_received_total{type="other"} 1`,
+		`schoolbell_slot_invalidated{reason="other"} 1`,
+		`schoolbell_sessions_by_way{way="other"} 1`,
+		`schoolbell_auth_attempts_total{outcome="other",way="other"} 1`,
+		`schoolbell_auth_attempts_total{outcome="other",way="token"} 1`,
 	} {
 		require.Contains(t, text, want+"\n")
 	}
 	require.NotContains(t, text, "janitor")
+	require.NotContains(t, text, "whistle")
 }
 
 func TestThePageShowsWhatWasToldAndWhatTheSourcesSay(t *testing.T) {
@@ -127,6 +147,8 @@ func TestThePageShowsWhatWasToldAndWhatTheSourcesSay(t *testing.T) {
 		`schoolbell_replication_problem 1`,
 		`schoolbell_replication_state{state="streaming"} 1`,
 		`schoolbell_replication_state{state="snapshotting"} 0`,
+		`schoolbell_publication_ok 1`,
+		`schoolbell_identity_ok 1`,
 		`schoolbell_replication_lag_bytes 4096`,
 		`schoolbell_replication_lag_seconds 0.25`,
 		`schoolbell_replication_transactions_total 12`,
@@ -140,6 +162,11 @@ func TestThePageShowsWhatWasToldAndWhatTheSourcesSay(t *testing.T) {
 		`schoolbell_slot_held_bytes 1.6777216e+07`,
 		`schoolbell_slot_safe_bytes 1e+09`,
 		`schoolbell_slot_wal_status{status="reserved"} 1`,
+		`schoolbell_slot_invalidated{reason="idle_timeout"} 1`,
+		`schoolbell_slot_invalidated{reason="wal_removed"} 0`,
+		`schoolbell_slot_spilled_transactions_total 3`,
+		`schoolbell_slot_spilled_bytes_total 7e+07`,
+		`schoolbell_snapshot_remaining_seconds 2`,
 		`schoolbell_snapshot_done_ratio 0.5`,
 		`schoolbell_snapshot_rows 50`,
 		`schoolbell_snapshot_done 1`,
@@ -158,6 +185,18 @@ func TestThePageShowsWhatWasToldAndWhatTheSourcesSay(t *testing.T) {
 		`schoolbell_router_revoked_total 3`,
 		`schoolbell_router_queue_high_messages 40`,
 		`schoolbell_store_size_bytes 2048`,
+		`schoolbell_store_sync_seconds_bucket{le="0.005"} 1`,
+		`schoolbell_store_batch_bytes_bucket{le="4096"} 1`,
+		`schoolbell_store_batch_bytes_bucket{le="1024"} 0`,
+		`schoolbell_data_free_bytes 5e+10`,
+		`schoolbell_history_events 17`,
+		`schoolbell_auth_queries_total{kind="sign_in"} 12`,
+		`schoolbell_auth_queries_total{kind="recheck"} 5`,
+		`schoolbell_auth_cache_total{result="hit"} 30`,
+		`schoolbell_auth_cache_total{result="miss"} 4`,
+		`schoolbell_auth_attempts_total{outcome="refused",way="token"} 1`,
+		`schoolbell_auth_attempts_total{outcome="accepted",way="token"} 0`,
+		`schoolbell_sessions_by_way{way="jwt"} 1`,
 		`schoolbell_limited_total{limit="address"} 3`,
 		`schoolbell_gathered_sign_ins_total 9`,
 		`schoolbell_tls_certificate_expiry_timestamp_seconds 2e+09`,
@@ -180,6 +219,31 @@ func TestASlotWithoutALimitIsInfinitelySafe(t *testing.T) {
 	require.Contains(t, page(t, metrics.New(metrics.Info{}, metrics.Sources{})), "schoolbell_slot_safe_bytes +Inf\n")
 }
 
+func TestRoomThatNobodyKnowsIsNoNumber(t *testing.T) {
+	m := metrics.New(metrics.Info{}, metrics.Sources{Store: func() metrics.Store { return metrics.Store{Free: -1} }})
+	require.Contains(t, page(t, m), "schoolbell_data_free_bytes NaN\n")
+}
+
+func TestLinesThatAreLoggedAreCountedByLevelAndPassedOn(t *testing.T) {
+	m := metrics.New(metrics.Info{}, metrics.Sources{})
+	var out strings.Builder
+	log := slog.New(m.Logs(slog.NewTextHandler(&out, nil)))
+	log.Info("one")
+	log.Debug("which the handler does not want")
+	log.With("lsn", 7).Warn("two")
+	log.WithGroup("slot").Error("three", "held", 1)
+	log.Log(t.Context(), slog.LevelInfo+1, "four")
+	log.Log(t.Context(), slog.LevelError+4, "five")
+	log.Log(t.Context(), slog.LevelWarn-1, "six")
+	text := page(t, m)
+	for level, n := range map[string]int{"debug": 0, "info": 3, "warn": 1, "error": 2, "other": 0} {
+		require.Contains(t, text, fmt.Sprintf("schoolbell_log_messages_total{level=%q} %d\n", level, n))
+	}
+	require.Equal(t, 6, strings.Count(out.String(), "\n"))
+	require.Contains(t, out.String(), `msg=two lsn=7`)
+	require.Contains(t, out.String(), `msg=three slot.held=1`)
+}
+
 func TestACommitInTheFutureIsNoDelay(t *testing.T) {
 	m := metrics.New(metrics.Info{}, metrics.Sources{})
 	m.Delay(-time.Hour)
@@ -193,19 +257,26 @@ func TestHistogramsComeInTheNativeFormToo(t *testing.T) {
 	w := httptest.NewRecorder()
 	busy().Handler().ServeHTTP(w, r)
 
+	native := map[string]bool{}
 	decode := expfmt.NewDecoder(w.Body, format)
 	for {
 		var family dto.MetricFamily
 		err := decode.Decode(&family)
-		require.NotErrorIs(t, err, io.EOF, "no delivery histogram on the page")
+		if errors.Is(err, io.EOF) {
+			break
+		}
 		require.NoError(t, err)
-		if family.GetName() == "schoolbell_delivery_seconds" {
+		if family.GetType() == dto.MetricType_HISTOGRAM && strings.HasPrefix(family.GetName(), "schoolbell_") {
 			h := family.GetMetric()[0].GetHistogram()
-			require.NotEmpty(t, h.GetPositiveSpan())
-			require.Len(t, h.GetBucket(), 14)
-			return
+			require.NotEmpty(t, h.GetPositiveSpan(), family.GetName())
+			require.NotEmpty(t, h.GetBucket(), family.GetName())
+			native[family.GetName()] = true
 		}
 	}
+	require.Equal(t, map[string]bool{
+		"schoolbell_delivery_seconds": true, "schoolbell_projection_apply_seconds": true,
+		"schoolbell_store_sync_seconds": true, "schoolbell_store_batch_bytes": true,
+	}, native)
 }
 
 func TestAllMethodsMayBeCalledFromAnyGoroutine(t *testing.T) {
@@ -251,6 +322,9 @@ func TestNoLabelNamesAPerson(t *testing.T) {
 // tell calls every method once or twice.
 func tell(m *metrics.Metrics) {
 	m.Applied(800 * time.Microsecond)
+	m.Synced(3 * time.Millisecond)
+	m.Committed(3000)
+	m.Attempted("token", "refused")
 	m.Handshake("accepted")
 	m.Opened("teacher", "sse", "jwt")
 	m.Opened("teacher", "sse", "jwt")
@@ -275,7 +349,7 @@ func busy() *metrics.Metrics {
 		Ready: func() bool { return true },
 		Replication: func() metrics.Replication {
 			return metrics.Replication{
-				State: "streaming", CaughtUp: true, Problem: true,
+				State: "streaming", CaughtUp: true, Problem: true, Publication: true, Identity: true,
 				LagBytes: 4096, Lag: 250 * time.Millisecond, Transactions: 12,
 				Rows:        []metrics.TableRows{{Table: "public.accounts_user", Inserts: 1, Updates: 5, Deletes: 2, Truncates: 3}},
 				Reconnects:  map[string]int64{"server_gone": 2},
@@ -283,10 +357,13 @@ func busy() *metrics.Metrics {
 			}
 		},
 		Slot: func() metrics.Slot {
-			return metrics.Slot{Active: true, HeldBytes: 16 << 20, WALStatus: "reserved", SafeBytes: 1e9, Limited: true}
+			return metrics.Slot{
+				Active: true, HeldBytes: 16 << 20, WALStatus: "reserved", SafeBytes: 1e9, Limited: true,
+				Invalidated: "idle_timeout", SpilledTransactions: 3, SpilledBytes: 7e7,
+			}
 		},
 		Snapshot: func() metrics.Snapshot {
-			return metrics.Snapshot{Rows: 50, Expected: 100, Share: 0.5, PerSecond: 25, Done: true}
+			return metrics.Snapshot{Rows: 50, Expected: 100, Share: 0.5, PerSecond: 25, Remaining: 2 * time.Second, Done: true}
 		},
 		Projection: func() metrics.Projection {
 			return metrics.Projection{Events: map[string]uint64{"grade": 7}, Unchanged: 3}
@@ -301,7 +378,10 @@ func busy() *metrics.Metrics {
 			return metrics.Listener{Limited: map[string]uint64{"address": 3}, Gathered: 9, Expires: time.Unix(2e9, 0)}
 		},
 		Store: func() metrics.Store {
-			return metrics.Store{Bytes: 2048, Oldest: time.Now().Add(-time.Hour)}
+			return metrics.Store{Bytes: 2048, Free: 5e10, Events: 17, Oldest: time.Now().Add(-time.Hour)}
+		},
+		SignIn: func() metrics.SignIn {
+			return metrics.SignIn{Queries: map[string]uint64{"sign_in": 12, "recheck": 5}, Known: 30, Unknown: 4}
 		},
 	})
 	tell(m)
