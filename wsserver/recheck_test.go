@@ -109,6 +109,8 @@ func TestACredentialThatWasTakenBackEndsItsSessionsWithinTheInterval(t *testing.
 		g.tally.await("closed for credentials_revoked", 1)
 		require.Equal(t, 1, g.tally.of("revoked token"))
 		require.Equal(t, 2, g.tally.of("signed in by token"))
+		require.Equal(t, 2, g.tally.of("opened by token"))
+		require.Equal(t, 1, g.tally.of("closed by token"))
 		require.Equal(t, 1, g.Sessions(), "nobody else's")
 		for i, q := range g.school.questions() {
 			require.Equal(t, 2, q.size, "one question for both")

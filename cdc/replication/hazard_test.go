@@ -199,6 +199,14 @@ func TestTheSoundnessOfAPublicationIsThatOfAllThatIsInIt(t *testing.T) {
 	becomes(false, true)
 	require.NoError(t, replication.Init(t.Context(), s.cfg))
 	becomes(true, true)
+	if pgtest.Server(t).Major() >= listsFrom { // a filter by the key fails nobody
+		s.exec(t, "ALTER PUBLICATION schoolbell SET TABLE people, work WHERE (mark <> '')")
+		becomes(false, false)
+		s.exec(t, "ALTER PUBLICATION schoolbell SET TABLE people, work WHERE (student > 0)")
+		becomes(false, true)
+		require.NoError(t, replication.Init(t.Context(), s.cfg))
+		becomes(true, true)
+	}
 	s.exec(t, "ALTER TABLE people DROP COLUMN number CASCADE")
 	becomes(false, true)
 }

@@ -94,6 +94,10 @@ func TestASlotThatTheServerGaveUpIsMadeAnew(t *testing.T) {
 		s.exec(t, "CHECKPOINT")
 		return ask[string](t, s.Conn, "SELECT wal_status FROM pg_replication_slots WHERE slot_name = $1", s.cfg.Slot) == "lost"
 	})
+	r := replication.New(s.cfg)
+	stopWatching := s.watch(t, r)
+	until(t, "it is seen", func() bool { return r.Status().Slot.Invalidated == "wal_removed" })
+	stopWatching()
 	require.Empty(t, s.wrong(t), "a gateway mends it")
 	require.Contains(t, fmt.Sprint(s.advice(t)), "replication slot "+s.cfg.Slot+" is lost: the server gave up replication slot "+s.cfg.Slot+" (")
 	s.recovers(t, k, replication.SlotInvalidated)

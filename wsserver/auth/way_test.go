@@ -36,6 +36,8 @@ func (w *word) Authenticate(_ context.Context, r *http.Request) (auth.Identity, 
 		return auth.Identity{}, fmt.Errorf("%w: wrong", auth.ErrUnauthenticated)
 	case "down":
 		return auth.Identity{}, fmt.Errorf("%w: down", auth.ErrUnavailable)
+	case "gone":
+		return auth.Identity{}, fmt.Errorf("look up: %w", context.Canceled)
 	default:
 		return auth.Identity{User: user, Way: w.header}, nil
 	}
@@ -70,19 +72,28 @@ func TestTheFirstWayThatFindsItsKindOfCredentialDecides(t *testing.T) {
 		r         *http.Request
 		user, way string
 		err       error
+		outcome   string
 	}{
-		{"the first", with("One", "a"), "a", "One", nil},
-		{"the second", with("Two", "b"), "b", "Two", nil},
-		{"both", with("One", "a", "Two", "b"), "a", "One", nil},
-		{"a wrong one is never passed over", with("One", "wrong", "Two", "b"), "", "", auth.ErrUnauthenticated},
-		{"nor one that cannot be looked up", with("One", "down", "Two", "b"), "", "", auth.ErrUnavailable},
-		{"none", with(), "", "", auth.ErrUnauthenticated},
+		{"the first", with("One", "a"), "a", "One", nil, "accepted"},
+		{"the second", with("Two", "b"), "b", "Two", nil, "accepted"},
+		{"both", with("One", "a", "Two", "b"), "a", "One", nil, "accepted"},
+		{"a wrong one is never passed over", with("One", "wrong", "Two", "b"), "", "One", auth.ErrUnauthenticated, "refused"},
+		{"nor one that cannot be looked up", with("One", "down", "Two", "b"), "", "One", auth.ErrUnavailable, "unavailable"},
+		{"nor one whose asker has gone", with("Two", "gone"), "", "Two", context.Canceled, "abandoned"},
+		{"none", with(), "", auth.NoWay, auth.ErrUnauthenticated, "refused"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			id, err := ways.Authenticate(t.Context(), c.r)
 			require.ErrorIs(t, err, c.err)
 			require.Equal(t, c.user, id.User)
-			require.Equal(t, c.way, id.Way)
+			same, way, err := ways.Attempt(t.Context(), c.r)
+			require.Equal(t, id, same)
+			require.Equal(t, c.way, way)
+			if err == nil {
+				require.Equal(t, c.way, id.Way)
+			}
+			require.Equal(t, c.outcome, auth.OutcomeOf(err))
+			require.Contains(t, auth.Outcomes, auth.OutcomeOf(err))
 		})
 	}
 	_, err := ways.Authenticate(t.Context(), with())
