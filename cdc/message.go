@@ -14,6 +14,10 @@ const MessageSize = 64 << 10
 // MessagePrefix is the one of pg_logical_emit_message under which messages are ours.
 const MessagePrefix = "schoolbell"
 
+// EchoPrefix is the one under which a gateway emits what only itself waits for, to see
+// whether the log comes through to the sockets.
+const EchoPrefix = MessagePrefix + ".self_check"
+
 // Message is a custom one: what somebody published to a person or to a group.
 type Message struct {
 	User ID     // whom it is for; none: the admins

@@ -23,6 +23,9 @@ type Tx struct {
 	// MessagesLeft is how many more there were than MessagesAtMost, or than MessageBytes
 	// in all.
 	MessagesLeft int
+	// Echoes are the texts that we gave to pg_logical_emit_message ourselves, under
+	// EchoPrefix, to see them come back; known like Messages.
+	Echoes [][]byte
 
 	// End is the position after the transaction: where to resume, and what to
 	// confirm. It is known only when Changes has been exhausted without an error.

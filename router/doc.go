@@ -20,6 +20,8 @@
 //   - A filter only leaves out, before the queue and from the history. Where it is
 //     changed an answer stands among the events: before it they are chosen by the
 //     filter before, behind it by the new one; none comes twice.
+//   - An echo, which the gateway emitted itself, is for who listens for echoes alone, and
+//     they hear nothing else.
 //
 // # Who runs
 //

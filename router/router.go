@@ -53,6 +53,7 @@ type Batch struct {
 	Cursor cdc.Position // everything up to here has been applied
 	People []cdc.Person // whose rights changed; takes effect before Events
 	Events []*cdc.Event // in commit order
+	Echoes [][]byte     // for those who Listen, once everybody has the events
 	// More says that the last event's transaction goes on in the next batch: what of
 	// it is not pushed one by one is told when it is over.
 	More bool
@@ -69,6 +70,7 @@ type Router struct {
 
 	mu     sync.Mutex // guards what follows; taken before a Subscription's
 	groups map[Group][]*Subscription
+	echoes map[*Subscription]struct{} // of Listen
 	open   int
 	wakes  []wake          // of the batch under way
 	bulk   []*Subscription // with a gap to be said at the end of the batch
@@ -102,7 +104,7 @@ func New(h History, cfg Config) *Router {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Router{history: h, cfg: cfg, groups: make(map[Group][]*Subscription)}
+	return &Router{history: h, cfg: cfg, groups: make(map[Group][]*Subscription), echoes: make(map[*Subscription]struct{})}
 }
 
 // Start says how far the gateway had come: the history holds everything up to
@@ -160,6 +162,9 @@ func (r *Router) Publish(b Batch) {
 		r.published.Add(uint64(n))
 	}
 	r.advance(b.Cursor)
+	for _, text := range b.Echoes {
+		r.echo(text)
+	}
 	// Only now, so that a subscriber finds the whole batch and writes it at once.
 	r.unlockAndWake()
 }

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"sync"
 	"time"
 
@@ -192,6 +193,11 @@ func (s *Subscription) Close() {
 	defer r.mu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if _, ok := r.echoes[s]; ok {
+		delete(r.echoes, s)
+		s.err, s.queue = cmp.Or(s.err, ErrClosed), queue{}
+		return
+	}
 	if s.at[userPlace] == nowhere {
 		return
 	}

@@ -75,7 +75,7 @@ func (p *Projection) publishStored(meant Result, w *eventWriter) error {
 			part = Result{More: true}
 		}
 	}
-	part.Cursor, part.More = meant.Cursor, false
+	part.Cursor, part.Echoes, part.More = meant.Cursor, meant.Echoes, false
 	p.publish(part)
 	return nil
 }

@@ -109,6 +109,9 @@ type Result struct {
 	// now; somebody who was deleted is no longer Active. Their sessions must follow
 	// before the events are sent.
 	People []cdc.Person
+	// Echoes are what the gateway emitted itself. They are no events: nobody is told of
+	// them, and they are not kept.
+	Echoes [][]byte
 }
 
 // Config tunes a Projection; its zero value works.
@@ -227,7 +230,7 @@ func (p *Projection) applyTx(tx *cdc.Tx) error {
 	if err != nil {
 		return err
 	}
-	meant := Result{Cursor: cdc.Position{LSN: tx.End}, People: p.fold.changedRights(), Events: w.events}
+	meant := Result{Cursor: cdc.Position{LSN: tx.End}, People: p.fold.changedRights(), Events: w.events, Echoes: tx.Echoes}
 	told := p.told
 	p.told = w.newest()
 	if p.fold.large() {

@@ -52,6 +52,7 @@ func (g *gateway) publish(r projection.Result) {
 		last.Cursor, last.More = r.Cursor, r.More
 		last.Events = append(last.Events, r.Events...)
 		last.People = append(last.People, r.People...)
+		last.Echoes = append(last.Echoes, r.Echoes...)
 		return
 	}
 	g.published = append(g.published, r)

@@ -179,7 +179,9 @@ func (r *Reader) follower(ctx context.Context, c *conn) (*stream, error) {
 	return &stream{
 		conn: c, board: r.board, at: &r.at, pace: p,
 		now: now, reportAt: now.Add(p.reportEvery), syncedAt: now, appliedAt: now,
-		transaction: transaction{decoder: &r.decoder, changed: r.changed, suits: r.cfg.Suits, tables: r.tables},
+		transaction: transaction{
+			decoder: &r.decoder, changed: r.changed, suits: r.cfg.Suits, tables: r.tables, heeds: r.cfg.Messages, echo: r.cfg.Echo,
+		},
 	}, nil
 }
 

@@ -112,6 +112,10 @@ func checkServer(ctx context.Context, c *conn, cfg Config) ([]Finding, error) {
 		Setting: "sql_messages", Got: fmt.Sprintf("true on PostgreSQL %d, which does not pass on what SQL announces with pg_logical_emit_message", c.version),
 		Want: fmt.Sprintf("PostgreSQL %d or later, or false", messagesFrom), Fix: "set sql_messages to false, or upgrade PostgreSQL",
 	})
+	problem(cfg.Echo != nil && c.version < messagesFrom, &SetupError{
+		Setting: "self_check", Got: fmt.Sprintf("on with PostgreSQL %d, which does not pass on what we announce with pg_logical_emit_message", c.version),
+		Want: fmt.Sprintf("PostgreSQL %d or later, or 0", messagesFrom), Fix: "leave self_check out, or upgrade PostgreSQL",
+	})
 	problem(r.bool(1), &SetupError{
 		Setting: "server", Got: "a standby", Want: "the primary",
 		Fix: "name the primary in the database URL, or all hosts and target_session_attrs=read-write",
@@ -131,7 +135,8 @@ func checkServer(ctx context.Context, c *conn, cfg Config) ([]Finding, error) {
 		Setting: "synchronous_standby_names", Got: quoted(r.text(11)) + ", by which the LMS's commits would wait for us",
 		Want: "the names of the standbys alone", Fix: "ALTER SYSTEM SET synchronous_standby_names = '<standby>', then SELECT pg_reload_conf()",
 	})
-	return found, nil
+	more, err := checkEmit(ctx, c, cfg)
+	return append(found, more...), err
 }
 
 func full(setting string, limit, used int64) *SetupError {

@@ -55,6 +55,11 @@ type Config struct {
 	// Messages asks for what SQL announces with pg_logical_emit_message, from PostgreSQL
 	// 14 on.
 	Messages bool
+	// Echo says whether a text under cdc.EchoPrefix is one of ours that we still wait for.
+	// It is asked by Run's goroutine for every such text in the log and must be quick:
+	// anybody may have written it. nil: none is, and none are asked for. From PostgreSQL
+	// 14 on.
+	Echo func(text []byte) bool
 	// Interrupted says that the sink holds the beginning of a first snapshot: a slot of
 	// our name is what an earlier first start left behind, and may be dropped.
 	Interrupted bool

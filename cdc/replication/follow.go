@@ -84,7 +84,7 @@ func (r *Reader) apply(ctx context.Context, s *stream, sink Sink) error {
 	if err != nil {
 		return err
 	}
-	if !some && len(s.tx.Messages) == 0 {
+	if !some && len(s.tx.Messages) == 0 && len(s.tx.Echoes) == 0 {
 		r.advance(s, sink, s.tx.End, s.tx.CommitTime)
 		return nil
 	}

@@ -148,7 +148,8 @@ type sink struct {
 	commits  []cdc.LSN
 	changes  []string
 	messages []string
-	left     int      // messages
+	left     int // messages
+	echoes   []string
 	doubled  []string // keys inserted twice
 	source   cdc.Source
 	at       cdc.LSN
@@ -306,6 +307,9 @@ func (s *sink) Apply(ctx context.Context, tx *cdc.Tx) error {
 		s.messages = append(s.messages, string(m))
 	}
 	s.left += tx.MessagesLeft
+	for _, text := range tx.Echoes {
+		s.echoes = append(s.echoes, string(text))
+	}
 	s.ends, s.commits = append(s.ends, tx.End), append(s.commits, tx.Commit)
 	return nil
 }

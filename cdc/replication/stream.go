@@ -57,7 +57,7 @@ const (
 // start begins to follow the log at a position.
 func start(ctx context.Context, c *conn, cfg Config, at serverLSN) error {
 	plugin := []string{"proto_version '1'", "publication_names " + literal(ident(cfg.Publication))}
-	if cfg.Messages {
+	if cfg.Messages || cfg.Echo != nil {
 		plugin = append(plugin, "messages 'true'")
 	}
 	err := pglogrepl.StartReplication(ctx, c.PgConn, cfg.Slot, pglogrepl.LSN(at), pglogrepl.StartReplicationOptions{

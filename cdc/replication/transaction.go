@@ -18,6 +18,9 @@ type transaction struct {
 	tables  map[uint32]*known      // that the sink has, by oid
 	short   map[*cdc.Table]*short  // of which the log lacks columns
 
+	heeds bool                   // messages, as in Config.Messages
+	echo  func(text []byte) bool // as in Config
+
 	tx     cdc.Tx // what the sink sees; used again for the next one
 	open   bool
 	first  *cdc.Change // read before the sink is called; nil when it was taken
@@ -43,7 +46,7 @@ func (s *stream) begin() (bool, error) {
 		s.first, s.failed, s.truncated = nil, nil, nil
 		s.tx.XID, s.tx.Commit, s.tx.CommitTime = m.XID, s.at.ours(serverLSN(m.FinalLSN)), m.CommitTime
 		s.tx.End, s.tx.More = 0, false
-		s.tx.Messages, s.tx.MessagesLeft, s.bytes = nil, 0, 0
+		s.tx.Messages, s.tx.MessagesLeft, s.tx.Echoes, s.bytes = nil, 0, nil, 0
 		return true, nil
 	case *pgoutput.Relation:
 		return false, s.describe(m)
@@ -137,9 +140,14 @@ func (s *stream) change(ctx context.Context) (*cdc.Change, error) {
 
 // collect keeps a message of ours. One that belongs to no transaction may tell of what
 // was rolled back, and comes again with no way to say that it did: it is only counted.
+// What says to be an echo is one if it is waited for: anybody may write there.
 func (s *stream) collect(m *pgoutput.LogicalMessage) {
 	switch {
-	case string(m.Prefix) != cdc.MessagePrefix:
+	case string(m.Prefix) == cdc.EchoPrefix:
+		if m.Transactional && s.open && s.echo != nil && s.echo(m.Content) {
+			s.tx.Echoes = append(s.tx.Echoes, bytes.Clone(m.Content))
+		}
+	case !s.heeds || string(m.Prefix) != cdc.MessagePrefix:
 	case !m.Transactional || !s.open:
 		s.board.loose.Add(1)
 	case len(s.tx.Messages) == cdc.MessagesAtMost || s.bytes+len(m.Content) > cdc.MessageBytes:
