@@ -29,6 +29,20 @@ install() {
 	step "not installed: $*"
 }
 
+# unpack PACKAGE FOLDER where we may, without installing it: that would start its service.
+unpack() {
+	local download
+	download=$(mktemp -d)
+	if have apt-get && have dpkg; then
+		step "unpacking $1 into $2"
+		[ "$(id -u)" != 0 ] || apt-get -qq update || step "apt-get update did not work"
+		(cd "$download" && apt-get -qq download "$1" 2>/dev/null) && mkdir -p "$2" && dpkg -x "$download/$1"_*.deb "$2" || step "not unpacked: $1"
+	else
+		step "not unpacked: $1"
+	fi
+	rm -r "$download"
+}
+
 if ! have go; then
 	echo "Go is missing; fix: install Go 1.26 or later from https://go.dev/dl/" >&2
 	exit 1
@@ -47,6 +61,10 @@ have npm || install npm
 if have npm; then
 	npm ci --silent --no-audit --no-fund --prefix wsserver/web/webtest >/dev/null || step "not installed: axe-core"
 fi
+# A Prometheus looks at the rules and asks what the panels of the dashboard ask.
+prometheus=${XDG_CACHE_HOME:-$HOME/.cache}/schoolbell/prometheus
+PATH=$PATH:$prometheus/usr/bin
+have prometheus || unpack prometheus "$prometheus"
 
 step "formatting"
 unformatted=$(gofmt -l .)

@@ -20,25 +20,27 @@ const module = "github.com/schoolbell/schoolbell"
 // here is a decision, and is made here first.
 func arrows() map[string][]string {
 	return map[string][]string{
-		"cdc":                    {},
-		"cdc/pgoutput":           {"cdc"},
-		"cdc/replication":        {"cdc", "cdc/pgoutput"},
-		"cdc/profile":            {"cdc"},
-		"cdc/profile/guess":      {"cdc", "cdc/profile"},
-		"cdc/shadow":             {"cdc"},
-		"cdc/projection":         {"cdc", "cdc/profile", "cdc/shadow"},
-		"router":                 {"cdc"},
-		"wsserver/auth":          {},
-		"wsserver/web":           {},
-		"wsserver":               {"cdc", "router", "wsserver/auth", "wsserver/web"},
-		"metrics":                {},
-		"deploy/postgres":        {},
-		"deploy/postgres/pgtest": {"deploy/postgres"},
-		"deploy/school":          {},
-		"deploy/school/canvas":   {"deploy/school"},
-		"deploy/school/moodle":   {"deploy/school"},
-		"wsserver/web/webtest":   {},
-		"wsserver/schematest":    {},
+		"cdc":                        {},
+		"cdc/pgoutput":               {"cdc"},
+		"cdc/replication":            {"cdc", "cdc/pgoutput"},
+		"cdc/profile":                {"cdc"},
+		"cdc/profile/guess":          {"cdc", "cdc/profile"},
+		"cdc/shadow":                 {"cdc"},
+		"cdc/projection":             {"cdc", "cdc/profile", "cdc/shadow"},
+		"router":                     {"cdc"},
+		"wsserver/auth":              {},
+		"wsserver/web":               {},
+		"wsserver":                   {"cdc", "router", "wsserver/auth", "wsserver/web"},
+		"metrics":                    {},
+		"deploy/postgres":            {},
+		"deploy/postgres/pgtest":     {"deploy/postgres"},
+		"deploy/prometheus":          {},
+		"deploy/prometheus/promtest": {},
+		"deploy/school":              {},
+		"deploy/school/canvas":       {"deploy/school"},
+		"deploy/school/moodle":       {"deploy/school"},
+		"wsserver/web/webtest":       {},
+		"wsserver/schematest":        {},
 		"cmd/schoolbell": {
 			"cdc", "cdc/pgoutput", "cdc/replication", "cdc/profile", "cdc/profile/guess", "cdc/shadow", "cdc/projection",
 			"router", "wsserver/auth", "wsserver/web", "wsserver", "metrics", "deploy/postgres",
@@ -50,7 +52,7 @@ func arrows() map[string][]string {
 // forTests may be imported by every test, and by nothing else beyond the arrows.
 func forTests() []string {
 	return []string{
-		"deploy/postgres", "deploy/postgres/pgtest", "deploy/school", "deploy/school/canvas", "deploy/school/moodle",
+		"deploy/postgres", "deploy/postgres/pgtest", "deploy/prometheus/promtest", "deploy/school", "deploy/school/canvas", "deploy/school/moodle",
 		"wsserver/web/webtest", "wsserver/schematest",
 	}
 }
