@@ -34,6 +34,7 @@ func arrows() map[string][]string {
 		"metrics":                    {},
 		"deploy/postgres":            {},
 		"deploy/postgres/pgtest":     {"deploy/postgres"},
+		"deploy/grafana":             {},
 		"deploy/prometheus":          {},
 		"deploy/prometheus/promtest": {},
 		"deploy/school":              {},
