@@ -18,6 +18,10 @@ import (
 // serveSocket upgrades a request to a session and returns: the session lives on
 // without the HTTP server.
 func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
+	if s.mayListen(r) {
+		s.serveListener(w, r)
+		return
+	}
 	s.serveSessions(w, r, func(c *session) *refusal { return c.upgrade(w, r) })
 }
 
@@ -118,7 +122,7 @@ func (c *session) begin(read func()) {
 	if tcp, ok := bottom.(interface{ SetWriteBuffer(int) error }); ok {
 		_ = tcp.SetWriteBuffer(socketBuffer)
 	}
-	s.deps.Observer.Opened(c.role, c.transport(), c.way)
+	c.observer().Opened(c.role, c.transport(), c.way)
 	if !s.add(c) {
 		c.turnAway()
 		return
@@ -126,7 +130,7 @@ func (c *session) begin(read func()) {
 	c.mu.Lock()
 	c.open = true // a subscription that ended before is found by the first Take
 	c.mu.Unlock()
-	s.deps.Observer.SignedIn(c.way)
+	c.observer().SignedIn(c.way)
 	s.deps.Log.Debug("session opened", "user", c.person, "way", c.way, "remote", c.address)
 	s.running.Go(c.write)
 	go read() // add has counted it
@@ -146,8 +150,8 @@ func (c *session) turnAway() {
 	_ = c.conn.Close()
 	c.wire.forget()
 	c.sub.Close()
-	c.server.release(c.person, c.address)
-	c.server.deps.Observer.Closed(c.role, c.transport(), c.way, e.reason)
+	c.server.vacate(c)
+	c.observer().Closed(c.role, c.transport(), c.way, e.reason)
 }
 
 // pinged decides whether a ping frame is answered.

@@ -86,7 +86,10 @@ func (c *session) receive(kind websocket.MessageType, r io.Reader) error {
 	if kind == websocket.MessageText {
 		word = messageType((*buf)[:n])
 	}
-	c.server.deps.Observer.Received(word)
+	c.observer().Received(word)
+	if c.listens {
+		return nil // it has nothing to say
+	}
 	switch word {
 	case "ping":
 		c.want(wantPong)

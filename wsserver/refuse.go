@@ -124,16 +124,24 @@ type visitor struct {
 	question
 }
 
-// admit finds out who asks and whether they may; everything but the limits,
-// which count only when a session is opened.
-func (s *Server) admit(r *http.Request) (visitor, *refusal) {
+// closed is why nobody is let in at the moment, whoever it is.
+func (s *Server) closed() *refusal {
 	if s.draining.Load() {
-		return visitor{}, notReady("the gateway is shutting down")
+		return notReady("the gateway is shutting down")
 	}
 	for _, check := range s.deps.Ready() {
 		if check.Required && !check.OK {
-			return visitor{}, notReady(check.Name + ": " + check.Detail)
+			return notReady(check.Name + ": " + check.Detail)
 		}
+	}
+	return nil
+}
+
+// admit finds out who asks and whether they may; everything but the limits,
+// which count only when a session is opened.
+func (s *Server) admit(r *http.Request) (visitor, *refusal) {
+	if no := s.closed(); no != nil {
+		return visitor{}, no
 	}
 	if !s.originAllowed(r) {
 		return visitor{}, &refusal{

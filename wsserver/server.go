@@ -78,6 +78,10 @@ type Config struct {
 	HandshakeRate float64 // requests with a credential per second (200); ten times as many at once
 	MaxFailures   int     // bad credentials per minute, before those from there are asked about together (100)
 
+	// SelfCheckToken is what the gateway's own client shows to listen for echoes, over a
+	// WebSocket, and to nothing else. "": nobody may.
+	SelfCheckToken string
+
 	PublishTokens []string      // of the services that may publish; none: nobody may
 	PublishRate   float64       // messages that one of them may publish per second (100); twice as many at once
 	PublishWait   time.Duration // how long a message waits for something large to be applied (3 s)
@@ -200,6 +204,13 @@ func (s *Server) reserve(person cdc.ID, address netip.Addr) *refusal {
 	return nil
 }
 
+// vacate gives back the place that a session has; one that listens has none.
+func (s *Server) vacate(c *session) {
+	if !c.listens {
+		s.release(c.person, c.address)
+	}
+}
+
 func (s *Server) release(person cdc.ID, address netip.Addr) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -220,9 +231,11 @@ func (s *Server) add(c *session) bool {
 		return false
 	}
 	s.sessions[c] = struct{}{}
-	s.pings.add(c, pingSeat)
-	s.metrics.add(c, metricsSeat)
-	s.proofs.add(c, proofSeat)
+	if !c.listens {
+		s.pings.add(c, pingSeat)
+		s.metrics.add(c, metricsSeat)
+		s.proofs.add(c, proofSeat)
+	}
 	s.running.Add(1) // its reading goroutine; under the lock, so that Drain sees it
 	return true
 }
@@ -231,6 +244,9 @@ func (s *Server) remove(c *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sessions, c)
+	if c.listens {
+		return
+	}
 	s.pings.remove(c, pingSeat)
 	s.metrics.remove(c, metricsSeat)
 	s.proofs.remove(c, proofSeat)

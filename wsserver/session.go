@@ -27,6 +27,7 @@ type session struct {
 	way     string     // by which the person said who they are, at the handshake
 	asked   bool       // the client sent `since`
 	oneWay  bool       // the client cannot say anything
+	listens bool       // it is the gateway's own, see listen.go
 	conn    line
 	wire    wire
 
@@ -194,7 +195,7 @@ func (c *session) finish() {
 	_ = c.conn.Close()
 	s.remove(c)
 	c.wire.forget() // Drain cannot find it any more
-	s.release(c.person, c.address)
-	s.deps.Observer.Closed(c.role, c.transport(), c.way, c.ended.reason)
+	s.vacate(c)
+	c.observer().Closed(c.role, c.transport(), c.way, c.ended.reason)
 	s.deps.Log.Debug("session closed", "user", c.person, "reason", c.ended.reason)
 }

@@ -213,7 +213,7 @@ func (c *session) writeFailed(err error) {
 // count tells the observer what was written, messages of one type in a row at
 // once.
 func (c *session) count(b *batch) {
-	seen := c.server.deps.Observer
+	seen := c.observer()
 	for _, n := range b.own[:b.owns] {
 		seen.Sent(n.kind, 1, n.size)
 	}
