@@ -29,6 +29,9 @@
 //     published is, either.
 //   - What was published is answered when it is durable; published again under the same
 //     key of idempotency it is told once.
+//   - The gateway's own client, which checks the line, hears what the gateway emitted and
+//     nothing else, is nobody's and is counted nowhere (listen.go).
+//   - /healthz fails where only a restart helps (pulse.go).
 //
 // # Who runs
 //

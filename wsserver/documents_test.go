@@ -148,7 +148,9 @@ func TestEveryAnswerIsDocumentedAndWhatIsDocumentedIsAnswered(t *testing.T) {
 	}
 	ready := true
 	g := start(t, wsserver.Config{MaxPerPerson: 1}, func(d *wsserver.Deps) {
-		d.Ready = func() []wsserver.Check { return []wsserver.Check{{Name: "stream", OK: ready, Detail: "fix: wait"}} }
+		d.Ready = func() []wsserver.Check {
+			return []wsserver.Check{{Name: "stream", OK: ready, Detail: "fix: wait", Advice: "look at it"}}
+		}
 	})
 	g.commit(2, false, tom)
 	visit(g, "/sse/dashboard/", "/sse/dashboard", "/api/session", "/api/events")
@@ -163,6 +165,12 @@ func TestEveryAnswerIsDocumentedAndWhatIsDocumentedIsAnswered(t *testing.T) {
 	ready = false
 	ask(g, http.MethodGet, "/readyz")
 	gather(g)
+
+	held := make(chan struct{})
+	k := start(t, wsserver.Config{StuckAfter: 1}, func(d *wsserver.Deps) { d.Pulse = func() { <-held } })
+	ask(k, http.MethodGet, "/healthz")
+	close(held)
+	gather(k)
 
 	o := start(t, wsserver.Config{}, overseen(essays()))
 	visit(o, "/api/assignments", "/api/assignments/9", "/api/activity")

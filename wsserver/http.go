@@ -151,11 +151,6 @@ func appendPage(dst []byte, page router.Page) []byte {
 	return append(dst, '}')
 }
 
-// serveHealth says that the process lives, and no more.
-func (s *Server) serveHealth(w http.ResponseWriter, _ *http.Request) {
-	sendJSON(w, http.StatusOK, []byte(`{"status":"ok"}`))
-}
-
 // serveReady says whether live events are served, and if not, why.
 func (s *Server) serveReady(w http.ResponseWriter, _ *http.Request) {
 	ready := true

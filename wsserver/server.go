@@ -54,6 +54,7 @@ type Deps struct {
 	Overview Overview       // nil: there is none
 	Publish  Publish        // nil: nobody can
 	Ready    func() []Check // nil: always ready
+	Pulse    func()         // takes every lock that is held for moments only, once; nil: there is none
 	Page     http.Handler   // at /; nil: no page
 	Observer Observer       // nil: nobody counts
 	Log      *slog.Logger   // nil: no log
@@ -68,6 +69,7 @@ type Config struct {
 	Linger          time.Duration // how long a closed client may take to go (3 s)
 	DrainSpread     time.Duration // over which Drain closes the sessions (1.5 s)
 	ReturnSpread    time.Duration // over which drained clients are asked to return, at most (10 s)
+	StuckAfter      time.Duration // how long a lock may be held before /healthz fails (30 s)
 	RetryAfter      time.Duration // what a refused client is asked to wait at least, once we have run so long (5 s)
 
 	MaxSessions  int // in all (20,000)
@@ -106,6 +108,7 @@ func (c Config) withDefaults() Config {
 	c.Linger = cmp.Or(c.Linger, 3*time.Second)
 	c.DrainSpread = cmp.Or(c.DrainSpread, 1500*time.Millisecond)
 	c.ReturnSpread = cmp.Or(c.ReturnSpread, 10*time.Second)
+	c.StuckAfter = cmp.Or(c.StuckAfter, 30*time.Second)
 	c.RetryAfter = cmp.Or(c.RetryAfter, 5*time.Second)
 	c.MaxSessions = cmp.Or(c.MaxSessions, 20_000)
 	c.MaxPerPerson = cmp.Or(c.MaxPerPerson, 20)
@@ -129,6 +132,7 @@ type Server struct {
 	limits     *limits
 	asking     asking // whoever has an overview counted
 	publisher  *publisher
+	pulse      pulse
 	unbelieved atomic.Bool // an X-Forwarded-For that is not believed was told of
 
 	draining atomic.Bool

@@ -2,6 +2,7 @@ package replication
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -67,6 +68,16 @@ func problems(found []Finding) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// unidentified are those of tables whose rows the server cannot tell apart.
+func unidentified(found []Finding) []Finding {
+	return slices.DeleteFunc(slices.Clone(found), func(f Finding) bool { return f.Err.unidentified == nil })
+}
+
+// identified are all others.
+func identified(found []Finding) []Finding {
+	return slices.DeleteFunc(slices.Clone(found), func(f Finding) bool { return f.Err.unidentified != nil })
 }
 
 // worst is what the problems among found mean together.

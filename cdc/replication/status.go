@@ -53,6 +53,10 @@ type Status struct {
 	Degraded bool
 	// Sound is what the last look at the publication found, whoever took it.
 	Sound Soundness
+	// Identity is the part of Health about tables whose rows the server cannot tell apart:
+	// once they are published, the LMS's own UPDATE and DELETE fail. nil: there is none.
+	Identity error
+	Unfit    error // the rest of Health
 	// Upgrade says since when the publication has been widened for an upgrade of the LMS,
 	// and what to run when that is over; nil: it is not.
 	Upgrade error
@@ -151,6 +155,8 @@ type board struct {
 	reason     string
 	watched    error // health by Watch
 	described  error // health by the last change of a table in the log, until Watch has looked
+	identity   error // the part of watched about rows that cannot be told apart
+	unfit      error // the rest of watched
 	degraded   bool  // watched is of optional columns alone
 	sound      Soundness
 	upgrade    error // that the publication is widened
@@ -223,6 +229,7 @@ func (b *board) health(found []Finding, sound Soundness, upgrade *SetupError) (b
 	defer b.mu.Unlock()
 	before = b.upgrade
 	b.watched, b.described, b.upgrade, b.sound = problems(found), nil, nil, sound
+	b.identity, b.unfit = problems(unidentified(found)), problems(identified(found))
 	b.degraded = b.watched != nil && worst(found) == bearable
 	if upgrade != nil {
 		b.upgrade = upgrade
@@ -325,8 +332,9 @@ func (r *Reader) Status() Status {
 	s.State, s.Reason, s.Slot = b.state, b.reason, b.slot
 	s.PutOff, s.Health, s.Upgrade = b.putOff, b.watched, b.upgrade
 	s.Degraded, s.Sound = b.degraded, b.sound
+	s.Identity, s.Unfit = b.identity, b.unfit
 	if s.Health == nil {
-		s.Health = b.described
+		s.Health, s.Identity = b.described, b.described // which is of nothing else
 	}
 	s.Reconnects, s.Resnapshots = maps.Clone(b.reconnects), maps.Clone(b.again)
 	s.Snapshot = b.progress(now)
