@@ -55,6 +55,8 @@ type Metrics struct {
 	syncs    prometheus.Histogram
 	batches  prometheus.Histogram
 
+	selfCheck prometheus.Histogram
+
 	sessions   gauges
 	transports gauges
 	byWay      gauges
@@ -80,6 +82,7 @@ func New(info Info, sources Sources) *Metrics {
 	m.registerInfo(info)
 	m.registerSources(info, sources)
 	m.registerTold()
+	m.registerSelfCheck()
 	return m
 }
 

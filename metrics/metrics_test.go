@@ -250,6 +250,19 @@ func TestACommitInTheFutureIsNoDelay(t *testing.T) {
 	require.Contains(t, page(t, m), "schoolbell_delivery_seconds_sum 0\n")
 }
 
+// An alert on == 0 must not come where nobody has switched the check on.
+func TestASelfCheckThatIsOffIsNoFailure(t *testing.T) {
+	of := func(state metrics.SelfCheck) string {
+		m := metrics.New(metrics.Info{}, metrics.Sources{SelfCheck: func() metrics.SelfCheck { return state }})
+		m.SelfChecked(40 * time.Millisecond)
+		return page(t, m)
+	}
+	require.NotContains(t, of(metrics.SelfCheck{Off: true, OK: true}), "self_check_ok")
+	require.Contains(t, of(metrics.SelfCheck{OK: true}), "\nschoolbell_self_check_ok 1\n")
+	require.Contains(t, of(metrics.SelfCheck{}), "\nschoolbell_self_check_ok 0\n")
+	require.Contains(t, of(metrics.SelfCheck{}), "\nschoolbell_self_check_seconds_sum 0.04\n")
+}
+
 func TestHistogramsComeInTheNativeFormToo(t *testing.T) {
 	r := httptest.NewRequest("GET", "/metrics", nil)
 	format := expfmt.NewFormat(expfmt.TypeProtoDelim)

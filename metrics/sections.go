@@ -20,6 +20,7 @@ func (m *Metrics) registerSources(info Info, s Sources) {
 		storeSection(s.Store),
 		listenerSection(s.Listener),
 		signInSection(s.SignIn),
+		selfCheckSection(s.SelfCheck),
 	)
 }
 

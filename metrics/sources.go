@@ -14,6 +14,7 @@ type Sources struct {
 	Store       func() Store
 	Listener    func() Listener
 	SignIn      func() SignIn
+	SelfCheck   func() SelfCheck
 }
 
 // Replication is the state of the stream. What is counted is counted since the

@@ -183,7 +183,9 @@ func TestTheSoundnessOfAPublicationIsThatOfAllThatIsInIt(t *testing.T) {
 	s.watch(t, r)
 	becomes := func(publication, identity bool) {
 		t.Helper()
-		until(t, "it is seen", func() bool { return r.Status().Sound == replication.Soundness{Publication: publication, Identity: identity} })
+		until(t, "it is seen", func() bool {
+			return r.Status().Sound == replication.Soundness{Publication: publication, Identity: identity}
+		})
 	}
 	becomes(true, true)
 	s.exec(t, "CREATE TABLE diary (line text)")

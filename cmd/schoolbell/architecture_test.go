@@ -31,6 +31,7 @@ func arrows() map[string][]string {
 		"wsserver/auth":              {},
 		"wsserver/web":               {},
 		"wsserver":                   {"cdc", "router", "wsserver/auth", "wsserver/web"},
+		"wsserver/selfcheck":         {},
 		"metrics":                    {},
 		"deploy/postgres":            {},
 		"deploy/postgres/pgtest":     {"deploy/postgres"},
@@ -44,7 +45,7 @@ func arrows() map[string][]string {
 		"wsserver/schematest":        {},
 		"cmd/schoolbell": {
 			"cdc", "cdc/pgoutput", "cdc/replication", "cdc/profile", "cdc/profile/guess", "cdc/shadow", "cdc/projection",
-			"router", "wsserver/auth", "wsserver/web", "wsserver", "metrics", "deploy/postgres",
+			"router", "wsserver/auth", "wsserver/web", "wsserver/selfcheck", "wsserver", "metrics", "deploy/postgres",
 			"deploy/school", "deploy/school/canvas", "deploy/school/moodle",
 		},
 	}

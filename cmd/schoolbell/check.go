@@ -50,7 +50,7 @@ database, and leaves nothing behind: what it reads is kept in a temporary folder
 			return errors.Join(wrong, err)
 		},
 	}
-	addConfigFlags(cmd.Flags(), "config", "database", "profile", "publication", "slot", "sql_messages", "roles",
+	addConfigFlags(cmd.Flags(), "config", "database", "profile", "publication", "slot", "sql_messages", "self_check", "roles",
 		"session_secret", "session_secret_fallbacks", "session_backends", "recheck",
 		"jwt_keys", "jwt_issuer", "jwt_audience", "jwt_user_claim", "jwt_role_claim", "jwt_leeway",
 		"proxy_user_header", "proxy_user_networks", "proxy_user_by",

@@ -86,6 +86,8 @@ type Config struct {
 
 	SQLMessages bool `key:"sql_messages" env:"SCHOOLBELL_SQL_MESSAGES" default:"false" unit:"bool" help:"Take custom messages that SQL publishes with pg_logical_emit_message(true, 'schoolbell', …), from PostgreSQL 14 on. Every role of the database may call it, unless you revoke that."`
 
+	SelfCheck time.Duration `key:"self_check" env:"SCHOOLBELL_SELF_CHECK" default:"0s" min:"0s" unit:"duration" help:"How often to write a message of our own into PostgreSQL's log and see it come back over a WebSocket, like 1m; /readyz and schoolbell_self_check_ok say whether it does. From PostgreSQL 14 on, not below 1s; 0 writes nothing."`
+
 	HistoryAge  time.Duration `key:"history_age" env:"SCHOOLBELL_HISTORY_AGE" default:"168h" min:"1m" unit:"duration" help:"How long events are kept for clients that come back."`
 	HistorySize Size          `key:"history_size" env:"SCHOOLBELL_HISTORY_SIZE" default:"1GB" min:"1MB" unit:"size" help:"How much disk the kept events may take; the oldest go first."`
 

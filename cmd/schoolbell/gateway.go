@@ -37,6 +37,8 @@ type gateway struct {
 	pool       *pgxpool.Pool
 	signIn     *signIn
 	shown      *auth.Introspection // nil: no credential is shown to the LMS
+	selfCheck  *selfCheck          // nil: off
+	disk       diskWatch
 	server     *wsserver.Server
 	metrics    *metrics.Metrics
 
@@ -72,6 +74,9 @@ func openGateway(ctx context.Context, cfg Config, adopt bool, log *slog.Logger) 
 	if err = canPublish(cfg); err != nil {
 		return g, usageError{err}
 	}
+	if g.selfCheck, err = newSelfCheck(cfg); err != nil {
+		return g, usageError{err}
+	}
 	signed, err := signedTokens(ctx, cfg)
 	if err != nil {
 		return g, usageError{err}
@@ -103,7 +108,8 @@ func openGateway(ctx context.Context, cfg Config, adopt bool, log *slog.Logger) 
 	}
 	g.signIn = newSignIn(waysOf(cfg, g.profile, g.pool, signed, named, g.shown), g.metrics.Attempted)
 	at, begun := g.store.Checkpoint()
-	g.reader = replication.New(g.following(at, begun, adopt))
+	following := g.following(at, begun, adopt)
+	g.reader = replication.New(following)
 	g.router = router.New(g.store, router.Config{
 		Queue: cfg.Queue, BulkLimit: cfg.BulkLimit, Roles: cfg.Roles.roles(), Log: log,
 		End:      func() cdc.LSN { return g.reader.Status().ServerEnd },
@@ -113,6 +119,7 @@ func openGateway(ctx context.Context, cfg Config, adopt bool, log *slog.Logger) 
 		g.router.Start(g.projection.Cursor())
 		close(g.filled)
 	}
+	g.selfCheck.join(g, following)
 	g.server = wsserver.New(wsserver.Deps{
 		Router:   g.router,
 		Auth:     g.signIn,
@@ -120,6 +127,7 @@ func openGateway(ctx context.Context, cfg Config, adopt bool, log *slog.Logger) 
 		Overview: g.projection,
 		Publish:  g.projection.Publish,
 		Ready:    g.ready,
+		Pulse:    g.pulse,
 		Page:     web.Handler(ancestors(cfg)...),
 		Observer: g.metrics,
 		Log:      log,
@@ -127,7 +135,7 @@ func openGateway(ctx context.Context, cfg Config, adopt bool, log *slog.Logger) 
 		Heartbeat: cfg.Heartbeat, MetricsInterval: cfg.MetricsInterval, Recheck: cfg.Recheck, Origins: cfg.Origins,
 		MaxSessions: cfg.MaxSessions, MaxPerPerson: cfg.MaxSessionsPerPerson, MaxPerAddress: cfg.MaxSessionsPerAddress,
 		HandshakeRate: float64(cfg.HandshakesPerAddress), MaxFailures: cfg.AuthFailures, TrustedProxies: cfg.TrustedProxies,
-		PublishTokens: cfg.PublishTokens.Reveal(),
+		PublishTokens: cfg.PublishTokens.Reveal(), SelfCheckToken: g.selfCheck.key(),
 	})
 	return g, nil
 }
@@ -149,7 +157,7 @@ func ancestors(cfg Config) []string {
 func replicationConfig(cfg Config, p *profile.Profile, log *slog.Logger) replication.Config {
 	return replication.Config{
 		URL: cfg.Database.Reveal(), Slot: string(cfg.Slot), Publication: string(cfg.Publication),
-		Tables: p.Tolerant(), Log: log, Messages: cfg.SQLMessages,
+		Tables: p.Tolerant(), Log: log, Messages: cfg.SQLMessages, Echo: noEcho(cfg),
 		Suits: func(t *cdc.Table) error {
 			_, err := p.Bind(t)
 			return err
@@ -167,6 +175,7 @@ func (g *gateway) following(at shadow.Checkpoint, begun, adopt bool) replication
 	rc := replicationConfig(g.cfg, g.profile, g.log)
 	rc.Interrupted, rc.Begun = begun && !at.Complete, at.Begun
 	rc.Claim, rc.Moved, rc.Stale = g.projection.Claim, g.projection.Moved, g.projection.Stale()
+	rc.Echo = g.selfCheck.echo()
 	rc.Adopt, rc.SnapshotsPerHour = adopt, g.cfg.SnapshotsPerHour
 	return rc
 }
@@ -216,6 +225,8 @@ func (g *gateway) run(ctx context.Context) error {
 	group.Go(func() error { return g.reader.Run(reading, sink{g}, from) })
 	group.Go(func() error { return g.reader.Watch(reading) })
 	group.Go(func() error { return g.server.Run(reading) })
+	group.Go(func() error { return g.selfCheck.run(ctx) })
+	group.Go(func() error { return g.disk.watch(ctx, g.store) })
 	group.Go(func() error { return g.trim(ctx) })
 	group.Go(func() error { return g.signIn.watch(ctx) })
 	group.Go(func() error {
@@ -325,54 +336,4 @@ func (g *gateway) trim(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
-}
-
-// ready says whether dashboards can be served, and why not. Whoever comes before
-// the snapshot is done, or before we know how far the server's log reaches, could
-// not be told what they missed, so they must wait; what fails later only shows.
-func (g *gateway) ready() []wsserver.Check {
-	s := g.reader.Status()
-	at, _ := g.store.Checkpoint()
-	checks := []wsserver.Check{
-		{Name: "snapshot", OK: at.Complete, Required: true, Detail: snapshotDetail(s)},
-		{Name: "stream", OK: s.State == replication.Streaming, Required: s.ServerEnd == 0, Detail: streamDetail(s)},
-		{Name: "lag", OK: s.Lag < lateAfter, Detail: fmt.Sprintf("%v behind the log; fix: look for a long transaction, a slow disk or a busy processor", s.Lag.Round(time.Second))},
-		publicationCheck(s),
-	}
-	checks = append(checks, g.signIn.check())
-	for i := range checks {
-		if checks[i].OK {
-			checks[i].Detail = ""
-		}
-	}
-	return checks
-}
-
-// publicationCheck: a title that is missing, and an upgrade of the LMS, keep nobody out.
-func publicationCheck(s replication.Status) wsserver.Check {
-	c := wsserver.Check{Name: "publication", OK: s.Health == nil || s.Degraded}
-	advice := []error{s.Upgrade}
-	if c.OK {
-		advice = append(advice, s.Health)
-	} else {
-		c.Detail = s.Health.Error()
-	}
-	if said := errors.Join(advice...); said != nil {
-		c.Advice = said.Error()
-	}
-	return c
-}
-
-func streamDetail(s replication.Status) string {
-	if s.State != replication.Snapshotting {
-		return s.Reason
-	}
-	return s.Reason + "; " + snapshotDetail(s)
-}
-
-func snapshotDetail(s replication.Status) string {
-	if s.State != replication.Snapshotting {
-		return s.Reason
-	}
-	return fmt.Sprintf("reading %s, %d of about %d rows", s.Snapshot.Table, s.Snapshot.Rows, s.Snapshot.Expected)
 }

@@ -25,20 +25,20 @@ func TestWhatBreaksWhileTheGatewayRunsShowsAndHeals(t *testing.T) {
 	s.ready()
 	d := s.watch(s.school.Admins[0])
 	seen := 0
-	for _, c := range []struct{ name, breaks, says, mends string }{
+	for _, c := range []struct{ name, breaks, check, says, mends string }{
 		{
-			"publication dropped", `DROP PUBLICATION schoolbell`,
+			"publication dropped", `DROP PUBLICATION schoolbell`, "publication",
 			`publication "schoolbell" is missing, want one of 5 tables; fix: CREATE PUBLICATION "schoolbell" FOR TABLE`, "init",
 		},
 		{
 			"publication widened for an upgrade, which drops a column",
-			`ALTER PUBLICATION schoolbell DROP TABLE accounts_user; ALTER PUBLICATION schoolbell ADD TABLE accounts_user; ALTER TABLE accounts_user DROP COLUMN email`,
+			`ALTER PUBLICATION schoolbell DROP TABLE accounts_user; ALTER PUBLICATION schoolbell ADD TABLE accounts_user; ALTER TABLE accounts_user DROP COLUMN email`, "publication",
 			`column email of table public.accounts_user is missing, `,
 			`ALTER TABLE accounts_user ADD COLUMN email varchar(254) NOT NULL DEFAULT ''; ` + withLists(t,
 				`ALTER PUBLICATION schoolbell DROP TABLE accounts_user; ALTER PUBLICATION schoolbell ADD TABLE accounts_user (id, email, first_name, last_name, role, is_active)`),
 		},
 		{
-			"key dropped", `ALTER TABLE assignments_assignmentsubmission DROP CONSTRAINT assignments_assignmentsubmission_pkey`,
+			"key dropped", `ALTER TABLE assignments_assignmentsubmission DROP CONSTRAINT assignments_assignmentsubmission_pkey`, "identity",
 			`replica identity of public.assignments_assignmentsubmission is missing, for want of a primary key: published, the LMS's own UPDATE and DELETE fail now`,
 			`ALTER TABLE assignments_assignmentsubmission ADD PRIMARY KEY (id)`,
 		},
@@ -46,7 +46,7 @@ func TestWhatBreaksWhileTheGatewayRunsShowsAndHeals(t *testing.T) {
 		t.Log(c.name)
 		s.exec(c.breaks)
 		s.reattach()
-		s.waiting(`"publication":{"ok":false`, c.says)
+		s.waiting(`"`+c.check+`":{"ok":false`, c.says)
 		if c.mends == "init" {
 			s.init()
 		} else {

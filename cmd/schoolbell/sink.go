@@ -44,7 +44,8 @@ func (s sink) Apply(ctx context.Context, tx *cdc.Tx) error {
 // the disk: after a crash the same events come again with the same ids. It is called by
 // one goroutine at a time, the reader's or one that publishes a message (projection.turn).
 func (g *gateway) publish(meant projection.Result) {
-	g.router.Publish(router.Batch{Cursor: meant.Cursor, People: meant.People, Events: meant.Events, More: meant.More})
+	g.selfCheck.published(meant.Echoes)
+	g.router.Publish(router.Batch{Cursor: meant.Cursor, People: meant.People, Events: meant.Events, Echoes: meant.Echoes, More: meant.More})
 }
 
 // Advance notes that nothing of ours happened before at. What the projection could not

@@ -57,6 +57,9 @@ func (g *gateway) sources() metrics.Sources {
 		},
 		Store:  g.storeMetrics,
 		SignIn: g.signInMetrics,
+		SelfCheck: func() metrics.SelfCheck {
+			return metrics.SelfCheck{Off: g.selfCheck == nil, OK: g.selfCheck.status() == nil}
+		},
 	}
 }
 
