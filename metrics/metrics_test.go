@@ -174,6 +174,8 @@ func TestThePageShowsWhatWasToldAndWhatTheSourcesSay(t *testing.T) {
 		`schoolbell_snapshot_rows_per_second 25`,
 		`schoolbell_events_total{kind="grade"} 7`,
 		`schoolbell_projection_unchanged_rows_total 3`,
+		`schoolbell_shadow_rows{kind="people"} 800`,
+		`schoolbell_shadow_rows{kind="assignments"} 60`,
 		`schoolbell_projection_apply_seconds_bucket{le="0.001"} 1`,
 		`schoolbell_router_subscriptions 4`,
 		`schoolbell_router_queue_drops_total 1`,
@@ -379,7 +381,7 @@ func busy() *metrics.Metrics {
 			return metrics.Snapshot{Rows: 50, Expected: 100, Share: 0.5, PerSecond: 25, Remaining: 2 * time.Second, Done: true}
 		},
 		Projection: func() metrics.Projection {
-			return metrics.Projection{Events: map[string]uint64{"grade": 7}, Unchanged: 3}
+			return metrics.Projection{Events: map[string]uint64{"grade": 7}, Unchanged: 3, People: 800, Assignments: 60}
 		},
 		Router: func() metrics.Router {
 			return metrics.Router{

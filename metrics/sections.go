@@ -152,6 +152,11 @@ func projectionSection(source func() Projection) prometheus.Collector {
 		counter("projection_unchanged_rows_total",
 			"Rows that a transaction saved as they were, as far as the profile reads them.",
 			func(p S) uint64 { return p.Unchanged }),
+		newScraped(prometheus.GaugeValue, "shadow_rows", "Rows that the shadow has of people and of assignments, whether they count or not; the others are not counted.",
+			[]string{"kind"}, func(p S, emit func(float64, ...string)) {
+				emit(float64(p.People), "people")
+				emit(float64(p.Assignments), "assignments")
+			}),
 	}}
 }
 

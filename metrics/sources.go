@@ -71,11 +71,14 @@ type Snapshot struct {
 	Done      bool          // and durable
 }
 
-// Projection counts what rows turned out to mean, since the process began.
+// Projection counts what rows turned out to mean, since the process began, and what the
+// shadow has.
 type Projection struct {
 	Events    map[string]uint64 // by kind
 	Unchanged uint64            // rows saved as they were
-	Messages  map[string]uint64 // that SQL published, by what became of them
+	// People and Assignments are the rows that the shadow has of them now.
+	People, Assignments int
+	Messages            map[string]uint64 // that SQL published, by what became of them
 }
 
 // Router counts what the router did, since the process began.

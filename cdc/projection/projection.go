@@ -92,8 +92,12 @@ type stats struct {
 	heard   [len(Hearings)]atomic.Uint64      // by hearing
 }
 
-// Stats counts since the start of the process.
+// Stats counts since the start of the process, but for People and Assignments, which are
+// the rows that the shadow has of them now. Of all other rows only the store knows how many
+// they are, and would have to read them.
 type Stats struct {
+	People, Assignments int
+
 	Changes uint64              // row changes folded
 	Noops   uint64              // rows touched by a transaction that left them as they were
 	Events  map[cdc.Kind]uint64 // events given
@@ -368,6 +372,9 @@ func (p *Projection) Stats() Stats {
 	for i, h := range Hearings {
 		s.Heard[h] = p.stats.heard[i].Load()
 	}
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	s.People, s.Assignments = len(p.people), len(p.assignments)
 	return s
 }
 

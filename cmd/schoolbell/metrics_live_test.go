@@ -93,6 +93,11 @@ func TestTheMetricsOfAGatewayMoveWithWhatHappensToIt(t *testing.T) {
 		s.shows("schoolbell_slot_spilled_bytes_total", func(v float64) bool { return v > 64<<10 })
 	}
 
+	s.showsAll(map[string]float64{
+		`schoolbell_shadow_rows{kind="people"}`:      float64(s.number(`SELECT count(*)::text FROM accounts_user`)),
+		`schoolbell_shadow_rows{kind="assignments"}`: float64(s.number(`SELECT count(*)::text FROM assignments_assignment`)),
+	})
+
 	// Somebody publishes more, of which the LMS's own statements fail.
 	s.exec(`CREATE TABLE diary (line text)`)
 	s.exec(`ALTER PUBLICATION schoolbell ADD TABLE diary`)

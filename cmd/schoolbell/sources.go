@@ -42,7 +42,7 @@ func (g *gateway) sources() metrics.Sources {
 		Projection: func() metrics.Projection {
 			s := g.projection.Stats()
 			s.Heard["not_transactional"] = uint64(g.reader.Status().Loose)
-			return metrics.Projection{Events: words(s.Events), Unchanged: s.Noops, Messages: s.Heard}
+			return metrics.Projection{Events: words(s.Events), Unchanged: s.Noops, Messages: s.Heard, People: s.People, Assignments: s.Assignments}
 		},
 		Router: func() metrics.Router {
 			s := g.router.Stats()
