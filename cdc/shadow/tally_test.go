@@ -21,7 +21,7 @@ func TestTheNumberOfEventsIsThatOfThoseThatAreThere(t *testing.T) {
 		draw := func(what string, atMost int) int { return rapid.IntRange(0, atMost).Draw(rt, what) }
 		for range draw("steps", 12) {
 			b.Reset()
-			switch draw("step", 5) {
+			switch draw("step", 6) {
 			case 0: // a transaction
 				for i := range draw("events", 4) {
 					b.Append(event(next, i+1))
@@ -54,6 +54,9 @@ func TestTheNumberOfEventsIsThatOfThoseThatAreThere(t *testing.T) {
 				require.NoError(rt, s.Close())
 				s = open(t, dir)
 				b, next = s.NewBatch(), covered
+			case 6:
+				require.NoError(rt, s.DropUncovered())
+				next = covered
 			}
 			require.EqualValues(rt, len(events(t, s, cdc.Position{}, at(1<<40, 0))), s.HistoryEvents())
 		}
