@@ -290,7 +290,7 @@ func TestHistogramsComeInTheNativeFormToo(t *testing.T) {
 	}
 	require.Equal(t, map[string]bool{
 		"schoolbell_delivery_seconds": true, "schoolbell_projection_apply_seconds": true,
-		"schoolbell_store_sync_seconds": true, "schoolbell_store_batch_bytes": true,
+		"schoolbell_store_sync_seconds": true, "schoolbell_store_batch_bytes": true, "schoolbell_self_check_seconds": true,
 	}, native)
 }
 
@@ -346,6 +346,7 @@ func tell(m *metrics.Metrics) {
 	m.Closed("teacher", "sse", "jwt", "going_away")
 	m.Sent("grade", 8, 2400)
 	m.Received("pong")
+	m.SelfChecked(40 * time.Millisecond)
 	m.Delay(2 * time.Millisecond)
 	m.Delay(3 * time.Millisecond)
 }
