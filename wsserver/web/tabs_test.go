@@ -168,23 +168,26 @@ func TestOthersTokensPeopleAndFiltersNeverShare(t *testing.T) {
 
 func TestATabThatComesBehindTheOthersIsGivenWhatItMissed(t *testing.T) {
 	g := newGateway(t)
+	sent := make(chan struct{}) // while the history is read, the connection goes on
 	g.history = func(since, _ string) string {
 		switch since {
 		case "0/50.0":
+			<-sent
 			return fmt.Sprintf(`{"events":[%s],"cursor":"0/60.1","more":true,"gap":{"type":"gap","reason":"retention","from":"0/50.0","to":"0/55.0","count":null,"timestamp":%q}}`,
 				assignment("0/60.1", 1, "Essay 1"), now())
 		case "0/60.1":
-			return fmt.Sprintf(`{"events":[%s,%s],"cursor":"0/200.1","more":false,"gap":null}`,
-				assignment("0/70.1", 2, "Essay 2"), assignment("0/200.1", 3, "Essay 3"))
+			return fmt.Sprintf(`{"events":[%s],"cursor":"0/100.0","more":false,"gap":null}`, assignment("0/70.1", 2, "Essay 2"))
 		}
 		return "asked for since=" + since
 	}
 	_, follower, s := twoTabs(t, g)
 	late := follower.Tab()
 	ring(late, g, `{ token: 'key-1', since: '0/50.0' }`)
+	waitLast(late, "catching-up")
 	s.send("%s", assignment("0/200.1", 3, "Essay 3"))
-	waitTold(late, "0/60.1", "0/70.1", "0/200.1")
 	waitTold(follower, "0/200.1")
+	close(sent)
+	waitTold(late, "0/60.1", "0/70.1", "0/200.1")
 	waitLast(late, "live")
 	late.Wait(`states.includes('catching-up') && gaps.join() === 'retention'`)
 	s.send("%s", assignment("0/200.2", 4, "Essay 4"))
