@@ -10,6 +10,20 @@ import (
 	"github.com/schoolbell/schoolbell/wsserver/web/webtest"
 )
 
+// firsts notes in the page when something was there for the first time, in ms since the
+// navigation began.
+const firsts = `(() => {
+	const at = window.at = {};
+	const note = (what, isSo = true) => { if (isSo) at[what] ??= Math.round(performance.now()); };
+	new MutationObserver(() => {
+		const tiles = [...document.querySelectorAll('.tile dd:not(.hour)')];
+		note('numbers', tiles.length && tiles.every((e) => e.textContent !== '–'));
+		note('feed', document.querySelector('#feed > li'));
+		note('chart', document.querySelector('.plot canvas'));
+		note('assignments', document.querySelector('#assignments tbody tr'));
+	}).observe(document, { childList: true, subtree: true, characterData: true });
+})()`
+
 // The page of each role, over a school at work. SCHOOLBELL_TEST_SCREENSHOTS=DIR keeps what
 // it looks like.
 func TestTeacherTutorAndAdminEachSeeWhatIsTheirsOnThePage(t *testing.T) {
@@ -27,6 +41,7 @@ func TestTeacherTutorAndAdminEachSeeWhatIsTheirsOnThePage(t *testing.T) {
 	for n, p := range []school.Person{teacher, s.school.Tutors[0], s.school.Admins[0]} {
 		page := browser.Tab()
 		page.Look(1280, false)
+		page.Before(firsts)
 		page.Go(s.base() + "/#token=" + p.Token)
 		page.WaitState("live")
 		page.WaitText("#role", p.Role)
@@ -35,6 +50,9 @@ func TestTeacherTutorAndAdminEachSeeWhatIsTheirsOnThePage(t *testing.T) {
 		page.Wait(`document.querySelectorAll('#assignments tbody tr').length > 0`)
 		page.Wait(`document.querySelectorAll('#assignments tbody tr').length ===
 			Number(document.querySelector('.tile[data-count="total_assignments"] dd').textContent)`)
+		var at map[string]int
+		page.Value(`at`, &at)
+		t.Logf("%s: there after so many ms: %v", p.Role, at) // which says as much about the machine as about the page
 
 		// Live.
 		s.exec(`INSERT INTO assignments_assignment (title, description, author_id, status, created_at, updated_at)

@@ -19,6 +19,9 @@ export class Activity {
     this.clear();
   }
 
+  /** Up to where the gateway counted; '': it has not. */
+  get cursor() { return this.#cursor; }
+
   clear() {
     this.#from = Math.floor(Date.now() / this.#step) * this.#step - this.#step * (this.#length - 1);
     for (const kind of KINDS) this.#counts[kind] = new Array(this.#length).fill(0);

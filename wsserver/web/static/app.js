@@ -1,5 +1,5 @@
 // The dashboard page: signs in, connects, and shows what comes.
-import { connect } from './schoolbell.js';
+import { after, connect } from './schoolbell.js';
 import { Ask } from './ask.js';
 import { Assignments, One } from './assignments.js';
 import { Chart } from './chart.js';
@@ -13,6 +13,7 @@ import { LANGUAGES, Words, choose } from './words.js';
 
 const STORE = 'schoolbell'; // in sessionStorage: {token, user, since, titles}, gone with the tab
 const RECENT = 60; // events that a new tab begins with
+const BETWEEN = 1000; // … and that may have happened until it is connected
 
 const $ = (id) => document.getElementById(id);
 
@@ -27,6 +28,7 @@ let tiles = null;
 let chart = null;
 let assignments = null;
 let one = null; // the page of one assignment
+let began = null; // what was asked for before the first welcome: until where that is known; '': it could not be had
 let begun = false; // with a welcome
 let latest = null; // {metrics, role, timestamp}
 const connection = new Connection(words);
@@ -82,12 +84,13 @@ function signIn(key, { since = '', titles = [] } = {}, who = null) {
   feed.onshown = () => filters.show();
   $('as-of').textContent = '';
   $('email').textContent = $('role').textContent = '';
-  $('me').hidden = false;
+  $('me').hidden = $('delay').hidden = false;
   $('sign-out').hidden = !token; // by a cookie, one signs out of the learning platform
   $('sign-in').hidden = true;
   $('dashboard').hidden = false;
   bell = connect({ token, since, storage: null }); // the feed knows where to resume from
   for (const type of ['welcome', 'metrics', 'event', 'gap']) bell.addEventListener(type, (event) => receive(event.detail, since));
+  began = begin(since); // at once: it does not wait for the connection
   bell.addEventListener('state', (event) => state(event.detail));
   save();
   route();
@@ -100,7 +103,7 @@ function leave() {
   chart?.close();
   assignments?.close();
   one?.close();
-  bell = ask = feed = filters = tiles = chart = assignments = one = user = latest = null;
+  bell = ask = feed = filters = tiles = chart = assignments = one = user = latest = began = null;
   token = '';
   news.goodbye();
 }
@@ -109,7 +112,8 @@ function signOut(why) {
   leave();
   save();
   $('feed').replaceChildren();
-  $('me').hidden = true;
+  $('me').hidden = $('delay').hidden = true;
+  $('latency').textContent = '';
   $('dashboard').hidden = true;
   $('sign-in').hidden = false;
   $('why').hidden = !why;
@@ -125,8 +129,8 @@ function receive(m, since) {
       $('email').textContent = m.user_email;
       counts();
       news.welcome(m.user_id, ask);
-      if (!begun) begin(since);
-      else refresh();
+      if (begun) refresh();
+      else meet(m.cursor, since);
       begun = true;
       break;
     case 'metrics':
@@ -145,14 +149,20 @@ function receive(m, since) {
   }
 }
 
-// begin asks for what happened before: what is shown first is asked for first.
+const parts = () => ({ ask, feed, tiles, chart, assignments });
+
+// begin asks for what happened before: what is shown first is asked for first. It answers
+// up to where that is known, '' if it cannot be had now.
 async function begin(since) {
-  const mine = { ask, feed, tiles, chart, assignments };
+  const mine = parts();
   const of = () => ask === mine.ask;
-  await mine.tiles.load(mine.ask).catch(() => {});
-  if (of()) await mine.chart.load();
-  if (of() && !since) await fill(mine);
+  await mine.chart.count();
+  const { cursor } = mine.chart.activity;
+  if (of() && cursor && !since) await fill(mine);
+  if (of()) await mine.tiles.load(mine.ask).catch(() => {});
+  if (of()) mine.chart.draw(); // which takes longer than all numbers together
   if (of()) await mine.assignments.load();
+  return cursor;
 }
 
 // fill lets a new tab begin with what happened last.
@@ -171,9 +181,29 @@ async function fill(mine) {
   }
 }
 
+// meet closes the gap between what begin knows and what the connection tells: what
+// happened after the one and before the other.
+async function meet(cursor, since) {
+  const mine = parts();
+  const known = await began;
+  if (ask !== mine.ask) return;
+  if (!known) return void begin(since); // the gateway was not there
+  if (since || !after(cursor, known)) return; // who resumes is told everything
+  try {
+    const page = await mine.ask.get('api/events', { since: known, limit: BETWEEN });
+    if (ask !== mine.ask) return;
+    if (page.gap || (page.more && !after(page.cursor, cursor))) return void begin(since);
+    const between = page.events.filter((m) => !after(m.id, cursor));
+    mine.feed.fill(between, known);
+    for (const m of between) for (const part of [mine.tiles, mine.chart]) part.add(m);
+  } catch {
+    begin(since);
+  }
+}
+
 // refresh is after a cut: what was missed has been told, but for what a gap stands for.
 async function refresh() {
-  const mine = { ask, tiles, chart, assignments };
+  const mine = parts();
   await mine.tiles.load(mine.ask).catch(() => {});
   if (ask === mine.ask) await mine.chart.load();
   if (ask === mine.ask) await mine.assignments.load();

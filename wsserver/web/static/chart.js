@@ -6,6 +6,7 @@ const SPANS = {
   day: [1800, 48],
   week: [10800, 56],
 };
+const HIGH = 190; // in pixels, as in style.css
 const REDRAW = 1000; // at most this often, in ms
 
 export class Chart {
@@ -18,10 +19,11 @@ export class Chart {
   #span;
   #due = 0;
   #turn = 0;
+  #drawn = false; // as far as there was something to draw with, and on
   #table;
   #watch;
   #dark = matchMedia('(prefers-color-scheme: dark)');
-  #redress = () => this.#build();
+  #redress = () => { if (this.#drawn) this.#build(); };
 
   /** @param {HTMLElement} root  with .plot, .range, .table and .problem in it */
   constructor(root, ask, words, { filter = {}, span = 'day' } = {}) {
@@ -44,6 +46,11 @@ export class Chart {
   get activity() { return this.#activity; }
 
   async load(span = this.#span) {
+    if (await this.count(span)) this.draw();
+  }
+
+  /** Asks how much happened when, without drawing it; false: something else was asked for meanwhile. */
+  async count(span = this.#span) {
     this.#span = span;
     const turn = ++this.#turn;
     const activity = this.#activity = new Activity(...SPANS[span]);
@@ -54,10 +61,17 @@ export class Chart {
     } catch {
       problem = 'chart.failed';
     }
-    if (turn !== this.#turn) return;
+    if (turn !== this.#turn) return false;
     const line = this.#root.querySelector('.problem');
     line.hidden = !problem;
     line.textContent = problem && this.#words.say(problem);
+    return true;
+  }
+
+  /** Draws it, as soon as there is something to draw with. */
+  async draw() {
+    this.#drawn = true;
+    const turn = this.#turn;
     await loaded();
     if (turn === this.#turn) this.#build();
   }
@@ -78,7 +92,7 @@ export class Chart {
 
   speak(words) {
     this.#words = words;
-    this.#build();
+    if (this.#drawn) this.#build();
   }
 
   close() {
@@ -110,14 +124,14 @@ export class Chart {
     const line = (kind, more) => ({ label: this.#words.say(`chart.${kind}`), stroke: colour(`--${kind}`), width: 2, points: { show: false }, ...more });
     this.#plot = new uPlot({
       width: place.clientWidth,
-      height: 190,
+      height: HIGH,
       legend: { show: false },
       padding: [8, 36, 0, 0], // room for half of the last label
       cursor: { show: false },
       scales: { x: { time: true }, y: { range: (_, __, max) => [0, Math.max(5, Math.ceil(max * 1.1))] } },
       series: [{}, line('submission', { fill: colour('--submission-fill') }), line('grade', { dash: [6, 4] })],
       axes: [
-        { ...axis, grid: { show: false }, space: 70, values: (_, splits) => splits.map((s) => this.#label(s)) },
+        { ...axis, grid: { show: false }, size: 30, gap: 8, space: 70, values: (_, splits) => splits.map((s) => this.#label(s)) },
         { ...axis, size: 40, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000], values: (_, splits) => splits.map((n) => this.#words.number(n)) },
       ],
     }, this.#data(), place);
@@ -127,8 +141,8 @@ export class Chart {
     const width = this.#root.querySelector('.plot').clientWidth;
     if (!width) return;
     if (this.#plot) {
-      if (this.#plot.width !== width) this.#plot.setSize({ width, height: 190 });
-    } else if (this.#turn) this.#build();
+      if (this.#plot.width !== width) this.#plot.setSize({ width, height: HIGH });
+    } else if (this.#drawn) this.#build();
   }
 
   // #tabulate fills the table while somebody looks at it: what is not zero, the newest first.
@@ -152,10 +166,10 @@ export class Chart {
 }
 
 // loaded waits for uPlot, which is a script of the old kind.
-function loaded() {
+async function loaded() {
   const script = document.getElementById('uplot');
-  if (globalThis.uPlot || !script) return null;
-  return new Promise((done) => {
+  if (globalThis.uPlot || !script) return;
+  await new Promise((done) => {
     script.addEventListener('load', done, { once: true });
     script.addEventListener('error', done, { once: true });
   });

@@ -79,17 +79,27 @@ export class Feed {
     this.#show();
   }
 
-  /** Puts what happened before under all that there is. */
+  /**
+   * Puts what happened before where it belongs, and nothing twice.
+   * @param {string} before  where the feed was before the first of them
+   */
   fill(events, before) {
-    const first = this.#items[0]?.m.id;
+    const place = ({ m }) => m.id ?? m.to;
+    const there = new Set(this.#items.map(place));
     const older = [];
     for (const m of events) {
-      if (first && !after(first, m.id)) break;
-      this.#learn(m);
-      older.push(this.#item(m, before, 0));
+      if (!there.has(m.id)) {
+        this.#learn(m);
+        older.push(this.#item(m, before, 0));
+      }
       before = m.id;
     }
-    this.#items = [...older, ...this.#items].slice(-MOST);
+    const all = [];
+    for (const item of this.#items) {
+      while (older.length && after(place(item), place(older[0]))) all.push(older.shift());
+      all.push(item);
+    }
+    this.#items = [...all, ...older].slice(-MOST);
     this.#show();
   }
 
