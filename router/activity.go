@@ -18,8 +18,8 @@ type Activity struct {
 	Recent cdc.Position
 	// Cursor is how far was counted: what comes after it is not in Counts yet.
 	Cursor cdc.Position
-	// Complete is false where there was more than activityScan events to look at: the
-	// counts end with the last one that was.
+	// Complete is false where there were more than activityScan events to look at: the
+	// newest of them were, the older ones are not in Counts.
 	Complete bool
 }
 
@@ -43,20 +43,47 @@ func (r *Router) Activity(ctx context.Context, p cdc.Person, f *Filter, from tim
 	if r.cursor.Load() == nil {
 		return Activity{}, ErrNotStarted
 	}
-	a := Activity{Counts: make(map[cdc.Kind][]int), Complete: true}
-	for _, kind := range cdc.Kinds {
-		if kind != cdc.Custom {
-			a.Counts[kind] = make([]int, steps)
-		}
-	}
 	to := r.Cursor()
 	at, err := r.since(from.Add(-disorder), to)
 	if err != nil {
 		return Activity{}, err
 	}
+	c := counting{router: r, person: p.ID, wasAdmin: r.wasAdmin(p.ID, p.Role == cdc.Admin), filter: f, from: from, step: step, steps: steps}
+	a, err := c.between(ctx, at, to)
+	if err != nil || a.Complete {
+		return a, err
+	}
+	// There is more than may be looked at, and the newest counts most.
+	if at, err = r.history.Back(to, activityScan); err != nil {
+		return Activity{}, err
+	}
+	a, err = c.between(ctx, at, to)
+	a.Complete = false
+	return a, err
+}
+
+// counting is what one call of Activity asks for.
+type counting struct {
+	router   *Router
+	person   cdc.ID
+	wasAdmin func(cdc.Position) bool
+	filter   *Filter
+	from     time.Time
+	step     time.Duration
+	steps    int
+}
+
+// between counts what stands after one position, up to and with another. It gives up, and
+// says that it is not complete, once it has looked at activityScan events.
+func (c *counting) between(ctx context.Context, at, to cdc.Position) (Activity, error) {
+	a := Activity{Counts: make(map[cdc.Kind][]int), Complete: true}
+	for _, kind := range cdc.Kinds {
+		if kind != cdc.Custom {
+			a.Counts[kind] = make([]int, c.steps)
+		}
+	}
 	var newest [recentEvents + 1]cdc.Position // a ring: the oldest of them is Recent
 	n := 0
-	wasAdmin := r.wasAdmin(p.ID, p.Role == cdc.Admin)
 	for scanned := 0; to.After(at); scanned += passLength {
 		if scanned >= activityScan {
 			a.Complete = false
@@ -68,13 +95,13 @@ func (r *Router) Activity(ctx context.Context, p cdc.Person, f *Filter, from tim
 		if n == 0 {
 			newest[0] = at
 		}
-		reached, err := r.history.EventsOf(p.ID, wasAdmin, at, to, passLength, func(e *cdc.Event) bool {
-			if !f.passes(e) {
+		reached, err := c.router.history.EventsOf(c.person, c.wasAdmin, at, to, passLength, func(e *cdc.Event) bool {
+			if !c.filter.passes(e) {
 				return true
 			}
 			n++
 			newest[n%len(newest)] = e.Position
-			if i := int(e.Time.Sub(from) / step); !e.Time.Before(from) && i < steps && a.Counts[e.Kind] != nil {
+			if i := int(e.Time.Sub(c.from) / c.step); !e.Time.Before(c.from) && i < c.steps && a.Counts[e.Kind] != nil {
 				a.Counts[e.Kind][i]++
 			}
 			return true

@@ -57,3 +57,37 @@ func TestWhatIsOlderThanTheActivityIsNotLookedAt(t *testing.T) {
 	require.Equal(t, []int{1}, a.Counts[cdc.Grade])
 	require.Equal(t, pos(2001, 0), a.Recent, "the search went past the two before")
 }
+
+func TestOfMoreActivityThanIsLookedAtTheNewestIsCounted(t *testing.T) {
+	const most, more = 100 * 4096, 5000
+	s := newSchool(router.Config{})
+	began := time.Unix(1_800_000_000, 0)
+	e := event(pos(1, 1), false, 7)
+	e.Time = began
+	s.commit(e)
+	for i := 2; i < most+more; i++ {
+		next := *e
+		next.Position = pos(i, 1)
+		if i > most {
+			next.Time = began.Add(time.Hour)
+		}
+		s.memory.add(&next)
+	}
+	last := event(pos(most+more, 1), false, 7)
+	last.Time = began.Add(2 * time.Hour)
+	s.commit(last)
+
+	a, err := s.Activity(t.Context(), teacher(7), nil, began, time.Hour, 3)
+	require.NoError(t, err)
+	require.False(t, a.Complete, "and says so")
+	require.Equal(t, []int{most - more, more - 1, 1}, a.Counts[cdc.Grade], "the oldest are left out")
+	require.Equal(t, pos(most+more-60, 1), a.Recent, "60 come after it")
+	require.Equal(t, pos(most+more, 1), a.Cursor)
+
+	// As many as are looked at are all there is to say.
+	s.memory.trim(pos(more, 1))
+	a, err = s.Activity(t.Context(), teacher(7), nil, began, time.Hour, 3)
+	require.NoError(t, err)
+	require.True(t, a.Complete)
+	require.Equal(t, []int{most - more, more - 1, 1}, a.Counts[cdc.Grade])
+}

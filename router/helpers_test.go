@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 	"strconv"
 	"sync"
 	"testing"
@@ -30,13 +31,14 @@ func (m *memory) EventsOf(person cdc.ID, wasAdmin func(cdc.Position) bool, after
 	give func(*cdc.Event) bool,
 ) (cdc.Position, error) {
 	m.mu.Lock()
-	events, broken, during := slices.Clone(m.events), m.broken, m.during
+	events, broken, during := m.events, m.broken, m.during
 	m.during = nil
 	m.mu.Unlock()
 	if during != nil {
 		during()
 	}
-	for _, e := range events {
+	begin := sort.Search(len(events), func(i int) bool { return events[i].Position.After(after) })
+	for _, e := range events[begin:] {
 		if broken != nil {
 			return after, broken
 		}
@@ -49,6 +51,20 @@ func (m *memory) EventsOf(person cdc.ID, wasAdmin func(cdc.Position) bool, after
 		}
 	}
 	return upTo, broken
+}
+
+func (m *memory) Back(upTo cdc.Position, n int) (cdc.Position, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, e := range slices.Backward(m.events) {
+		if e.Position.After(upTo) {
+			continue
+		}
+		if n--; n < 0 {
+			return e.Position, nil
+		}
+	}
+	return cdc.Position{}, nil
 }
 
 func (m *memory) First(after cdc.Position) (cdc.Position, time.Time, error) {
@@ -84,7 +100,7 @@ func (m *memory) trim(to cdc.Position) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.kept = to
-	m.events = slices.DeleteFunc(m.events, func(e *cdc.Event) bool { return !e.Position.After(to) })
+	m.events = slices.DeleteFunc(slices.Clone(m.events), func(e *cdc.Event) bool { return !e.Position.After(to) })
 }
 
 func pos(lsn, index int) cdc.Position {

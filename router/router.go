@@ -21,6 +21,9 @@ type History interface {
 	// First says where the first event after a position stands, whomever it concerned, and
 	// when it happened; zero where there is none.
 	First(after cdc.Position) (at cdc.Position, when time.Time, err error)
+	// Back says after which position the last n events up to and with another one stand,
+	// whomever they concerned; zero where there are no more than these.
+	Back(upTo cdc.Position, n int) (after cdc.Position, err error)
 	// Kept is the position after which no event has been removed.
 	Kept() cdc.Position
 	// Lost is the position before which events are missing although nothing removed

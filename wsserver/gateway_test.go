@@ -52,6 +52,20 @@ func (m *memory) EventsOf(person cdc.ID, wasAdmin func(cdc.Position) bool, after
 	return upTo, nil
 }
 
+func (m *memory) Back(upTo cdc.Position, n int) (cdc.Position, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, e := range slices.Backward(m.events) {
+		if e.Position.After(upTo) {
+			continue
+		}
+		if n--; n < 0 {
+			return e.Position, nil
+		}
+	}
+	return cdc.Position{}, nil
+}
+
 func (m *memory) First(after cdc.Position) (cdc.Position, time.Time, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -96,6 +96,20 @@ func (s *Store) First(after cdc.Position) (at cdc.Position, when time.Time, err 
 	return at, when, err
 }
 
+// Back says after which position the last n events up to and with another one stand;
+// zero where there are no more than these. It reads backwards, as far as it must.
+func (s *Store) Back(upTo cdc.Position, n int) (after cdc.Position, err error) {
+	err = s.walkBack([]byte{historyPrefix}, pastHistoryKey(upTo), func(key, _ []byte) (bool, error) {
+		if n--; n >= 0 {
+			return true, nil
+		}
+		var err error
+		after, err = cutHistoryKey(key)
+		return false, err
+	})
+	return after, err
+}
+
 // ownEvent makes an event of an entry that the iterator is about to reuse.
 func ownEvent(key, value []byte) (*cdc.Event, error) {
 	at, err := cutHistoryKey(key)

@@ -330,6 +330,26 @@ func TestEventsOfASnapshotThatNeverEndedAreRemovedByOpen(t *testing.T) {
 	require.Empty(t, events(t, open(t, dir), at(0, 0), at(99, 0)))
 }
 
+func TestBackFindsWhereTheLastEventsBegin(t *testing.T) {
+	s := open(t, t.TempDir())
+	back := func(upTo cdc.Position, n int) cdc.Position {
+		after, err := s.Back(upTo, n)
+		require.NoError(t, err)
+		return after
+	}
+	require.Zero(t, back(at(99, 0), 1))
+	commit(t, s, func(b *shadow.Batch) {
+		b.Append(event(20, 1))
+		b.Append(event(20, 2))
+		b.Append(event(300, 1))
+	})
+	require.Equal(t, at(300, 1), back(at(300, 1), 0))
+	require.Equal(t, at(20, 2), back(at(300, 1), 1))
+	require.Equal(t, at(20, 1), back(at(300, 1), 2))
+	require.Zero(t, back(at(300, 1), 3), "there are no more")
+	require.Equal(t, at(20, 1), back(at(300, 0), 1), "what comes later does not count")
+}
+
 func TestFirstFindsTheFirstEventAfterAPosition(t *testing.T) {
 	s := open(t, t.TempDir())
 	first := func(after cdc.Position) cdc.Position {

@@ -96,7 +96,18 @@ func (s *Store) Scan(prefix []byte) iter.Seq2[Pair, error] {
 
 // walk calls visit with the entries from lower up to before upper until it answers
 // false. What it passes is valid during the call.
-func (s *Store) walk(lower, upper []byte, visit func(key, value []byte) (more bool, err error)) (err error) {
+func (s *Store) walk(lower, upper []byte, visit func(key, value []byte) (more bool, err error)) error {
+	return s.iterate(lower, upper, (*pebble.Iterator).First, (*pebble.Iterator).Next, visit)
+}
+
+// walkBack is walk in the other direction: the last entry comes first.
+func (s *Store) walkBack(lower, upper []byte, visit func(key, value []byte) (more bool, err error)) error {
+	return s.iterate(lower, upper, (*pebble.Iterator).Last, (*pebble.Iterator).Prev, visit)
+}
+
+func (s *Store) iterate(lower, upper []byte, begin, next func(*pebble.Iterator) bool,
+	visit func(key, value []byte) (more bool, err error),
+) (err error) {
 	if err := s.enter(); err != nil {
 		return err
 	}
@@ -110,7 +121,7 @@ func (s *Store) walk(lower, upper []byte, visit func(key, value []byte) (more bo
 			err = s.readError(cerr)
 		}
 	}()
-	for ok := it.First(); ok; ok = it.Next() {
+	for ok := begin(it); ok; ok = next(it) {
 		if s.gate.closing() {
 			return ErrClosed
 		}

@@ -135,7 +135,7 @@ export default {
   'chart.submission': 'Handed in',
   'chart.grade': 'Graded',
   'chart.failed': 'The numbers cannot be had at the moment.',
-  'chart.incomplete': 'There was more than can be counted at once; the latest is missing.',
+  'chart.incomplete': 'There was more than can be counted at once; the oldest is missing.',
 
   assignments: 'Assignments',
   'assignments.title': 'Title',

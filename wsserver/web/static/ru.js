@@ -140,7 +140,7 @@ export default {
   'chart.submission': 'Сдано',
   'chart.grade': 'Оценено',
   'chart.failed': 'Сейчас чисел нет.',
-  'chart.incomplete': 'Событий больше, чем можно сосчитать сразу; последних здесь нет.',
+  'chart.incomplete': 'Событий больше, чем можно сосчитать сразу; самых старых здесь нет.',
 
   assignments: 'Задания',
   'assignments.title': 'Название',
