@@ -243,7 +243,7 @@ func (g *gateway) run(ctx context.Context) error {
 	}
 	complaints := slog.NewLogLogger(g.log.Handler(), slog.LevelDebug) // of what clients send; no address and no header is in them
 	public := &http.Server{
-		Handler: g.server.Handler(), ConnState: g.server.ConnState, MaxHeaderBytes: 16 << 10, ErrorLog: complaints,
+		Handler: g.server.Handler(), ConnState: g.server.ConnState, MaxHeaderBytes: 16 << 10, ErrorLog: complaints, HTTP2: second(),
 		// These end with the upgrade; a session has deadlines of its own.
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute,
 	}

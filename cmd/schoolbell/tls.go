@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"sync/atomic"
 	"time"
@@ -108,14 +109,28 @@ func (c *certificate) tellIfOver() {
 	}
 }
 
-// seal puts TLS on a listener. HTTP/1.1 alone is spoken: a WebSocket is an upgrade of
-// that, and what is not there cannot be attacked.
+// seal puts TLS on a listener. Over HTTP/2 a browser has as many streams as it likes, where
+// HTTP/1.1 allows it six to a host; for a WebSocket, which is an upgrade of HTTP/1.1, it
+// makes a connection that speaks that.
 func (c *certificate) seal(l net.Listener) net.Listener {
 	return tls.NewListener(l, &tls.Config{
 		MinVersion: tls.VersionTLS12,
-		NextProtos: []string{"http/1.1"},
+		NextProtos: []string{"h2", "http/1.1"},
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			return c.now.Load(), nil
 		},
 	})
+}
+
+// second bounds what one connection of HTTP/2 can cost: nothing that is sent here is long,
+// and who has more streams than this to read has more than one person's dashboards.
+func second() *http.HTTP2Config {
+	return &http.HTTP2Config{
+		MaxConcurrentStreams:          100,
+		MaxReadFrameSize:              16 << 10,
+		MaxReceiveBufferPerConnection: 64 << 10,
+		MaxReceiveBufferPerStream:     64 << 10,
+		SendPingTimeout:               30 * time.Second, // without a word of the other side …
+		PingTimeout:                   15 * time.Second, // … and for its answer
+	}
 }

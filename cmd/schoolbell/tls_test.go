@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"log/slog"
 	"math/big"
 	"net"
@@ -24,6 +25,8 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/stretchr/testify/require"
+
+	"github.com/schoolbell/schoolbell/wsserver/web/webtest"
 )
 
 // pair is a certificate of 127.0.0.1 and its key, as files have them.
@@ -62,11 +65,12 @@ func (p pair) in(t *testing.T, dir string) Config {
 	return cfg
 }
 
-// client trusts this pair and no other.
-func (p pair) client() *http.Client {
+// client trusts this pair and no other. It speaks HTTP/2, or HTTP/1.1 as browsers do for a
+// WebSocket.
+func (p pair) client(second bool) *http.Client {
 	roots := x509.NewCertPool()
 	roots.AddCert(p.leaf)
-	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DisableKeepAlives: true, ForceAttemptHTTP2: true}}
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DisableKeepAlives: true, ForceAttemptHTTP2: second}}
 }
 
 func TestAnUnusableCertificateIsExplainedAtTheStart(t *testing.T) {
@@ -188,11 +192,11 @@ func TestTheListenerSpeaksTLSAndTheMetricsSayUntilWhen(t *testing.T) {
 	}
 	get(t, "http://"+s.admin+"/metrics", expiry(first))
 
-	resp, err := first.client().Get("https://" + s.address + "/")
+	resp, err := first.client(true).Get("https://" + s.address + "/")
 	require.NoError(t, err)
 	_ = resp.Body.Close()
 	require.Equal(t, http.StatusOK, resp.StatusCode)
-	require.Equal(t, "HTTP/1.1", resp.Proto)
+	require.Equal(t, "HTTP/2.0", resp.Proto)
 	require.GreaterOrEqual(t, resp.TLS.Version, uint16(tls.VersionTLS12))
 	require.Equal(t, http.StatusBadRequest, statusOf(t, s.base()+"/"), "plain HTTP is told so")
 	_, err = tls.Dial("tcp", s.address, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11})
@@ -200,7 +204,7 @@ func TestTheListenerSpeaksTLSAndTheMetricsSayUntilWhen(t *testing.T) {
 
 	dial := func(p pair) *websocket.Conn {
 		conn, _, err := websocket.Dial(t.Context(), "wss://"+s.address+"/ws/dashboard/?token="+s.school.Admins[0].Token,
-			&websocket.DialOptions{HTTPClient: p.client()})
+			&websocket.DialOptions{HTTPClient: p.client(false)})
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = conn.CloseNow() })
 		return conn
@@ -228,4 +232,52 @@ func TestTheListenerSpeaksTLSAndTheMetricsSayUntilWhen(t *testing.T) {
 		}
 		require.EqualValues(t, 1001, websocket.CloseStatus(err), "the last words get through")
 	}
+}
+
+func TestOverTLSTheFilesAndStreamsComeByHTTP2AndTheWebSocketByHTTP1(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	p := newPair(t, time.Now().Add(24*time.Hour))
+	cfg := p.in(t, t.TempDir())
+	gateway := s.serve("--tls-certificate", cfg.TLSCertificate, "--tls-key", cfg.TLSKey)
+	get(t, "http://"+s.admin+"/metrics", func(_ int, page string) bool { return metric(page, "schoolbell_ready") == "1" })
+	page := webtest.Open(t, "ignore-certificate-errors")
+	page.Go("https://" + s.address + "/#token=" + s.school.Admins[0].Token)
+	page.WaitState("live")
+	page.Wait(`document.querySelector('.plot canvas')`)
+	var protocols []string
+	page.Value(`[...new Set(['navigation', 'resource'].flatMap((type) => performance.getEntriesByType(type)).map((e) => e.nextHopProtocol))]`, &protocols)
+	require.Equal(t, []string{"h2"}, protocols)
+
+	// More streams than HTTP/1.1 has connections.
+	const streams = 7
+	page.Value(fmt.Sprintf(`void import('./schoolbell.js').then(({ connect }) => {
+		window.bells = Array.from({ length: %d }, () => connect({ token: %q, transport: 'sse', share: false, storage: null }));
+		window.told = [];
+		window.reasons = [];
+		bells.forEach((bell, i) => {
+			bell.addEventListener('assignment', ({ detail }) => told.push(i + detail.title));
+			bell.addEventListener('state', ({ detail }) => { if (detail.reason) reasons.push(detail.reason); });
+		});
+	})`, streams, s.school.Admins[0].Token), nil)
+	page.Wait(fmt.Sprintf(`window.bells?.filter((bell) => bell.state?.state === 'live').length === %d`, streams))
+	s.exec(`INSERT INTO assignments_assignment (title, description, author_id, status, created_at, updated_at)
+		VALUES ('Essay 2', '', $1, 'published', now(), now())`, s.school.Teachers[0].ID)
+	page.WaitRow("New assignment: Essay 2")
+	page.Wait(fmt.Sprintf(`new Set(told).size === %d`, streams))
+	metrics := get(t, "http://"+s.admin+"/metrics", ready)
+	require.Equal(t, "7", metric(metrics, `schoolbell_sessions_by_transport{transport="sse"}`))
+	require.Equal(t, "1", metric(metrics, `schoolbell_sessions_by_transport{transport="websocket"}`))
+
+	// An upgrade is not of HTTP/2, and whoever tries is told so.
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+s.address+"/ws/dashboard/?token="+s.school.Admins[0].Token, nil)
+	require.NoError(t, err)
+	resp, err := p.client(true).Do(r)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	require.Equal(t, "HTTP/2.0", resp.Proto)
+	require.Equal(t, http.StatusBadRequest, resp.StatusCode)
+
+	require.Zero(t, gateway.stop(5*time.Second))
+	page.Wait(fmt.Sprintf(`reasons.filter((reason) => reason === 'going_away').length === %d`, streams))
 }

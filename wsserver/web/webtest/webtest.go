@@ -42,9 +42,10 @@ type Page struct {
 	faults []string // guarded by mu: what the page's console called an error
 }
 
-// Open starts a Chromium with a profile of its own and one empty tab. Where there
-// is none the test is skipped, or fails when SCHOOLBELL_TEST_REQUIRE is 1.
-func Open(t testing.TB) *Page {
+// Open starts a Chromium with a profile of its own and one empty tab, and with the
+// flags, as on its command line but for the two dashes. Where there is none the test is
+// skipped, or fails when SCHOOLBELL_TEST_REQUIRE is 1.
+func Open(t testing.TB, flags ...string) *Page {
 	t.Helper()
 	bin := find(t)
 	options := []chromedp.ExecAllocatorOption{
@@ -54,6 +55,9 @@ func Open(t testing.TB) *Page {
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-sync", true),
 		chromedp.Flag("disable-dev-shm-usage", true),
+	}
+	for _, flag := range flags {
+		options = append(options, chromedp.Flag(flag, true))
 	}
 	if os.Geteuid() == 0 {
 		options = append(options, chromedp.NoSandbox) // Chromium's sandbox refuses root
