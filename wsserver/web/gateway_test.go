@@ -157,6 +157,21 @@ func (s *session) welcome(cursor string, resumed bool) {
 		`"cursor":%q,"resumed":%t,"timestamp":%q}`, cursor, resumed, now())
 }
 
+// answer answers whatever the page says with a pong, until the test ends.
+func (s *session) answer() {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			if _, _, err := s.conn.Read(s.t.Context()); err != nil {
+				return
+			}
+			_ = s.conn.Write(s.t.Context(), websocket.MessageText, []byte(`{"type":"pong"}`)) // who is gone is noticed by the reading
+		}
+	}()
+	s.t.Cleanup(func() { <-done })
+}
+
 // heard waits for a message of the page.
 func (s *session) heard(want string) {
 	s.t.Helper()

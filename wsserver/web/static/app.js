@@ -13,6 +13,7 @@ import { LANGUAGES, Words, choose } from './words.js';
 
 const STORE = 'schoolbell'; // in sessionStorage: {token, user, since, titles}, gone with the tab
 const RECENT = 60; // events that a new tab begins with
+const AGAIN = 1000; // between two refreshes, in ms
 const BETWEEN = 1000; // … and that may have happened until it is connected
 
 const $ = (id) => document.getElementById(id);
@@ -30,6 +31,8 @@ let assignments = null;
 let one = null; // the page of one assignment
 let began = null; // what was asked for before the first welcome: until where that is known; '': it could not be had
 let begun = false; // with a welcome
+let wanted = false; // a refresh
+let refreshing = false;
 let latest = null; // {metrics, role, timestamp}
 const connection = new Connection(words);
 const news = new News(words);
@@ -202,11 +205,20 @@ async function meet(cursor, since) {
 }
 
 // refresh is after a cut: what was missed has been told, but for what a gap stands for.
+// However many gaps there are, one refresh runs at a time, and one more behind it.
 async function refresh() {
-  const mine = parts();
-  await mine.tiles.load(mine.ask).catch(() => {});
-  if (ask === mine.ask) await mine.chart.load();
-  if (ask === mine.ask) await mine.assignments.load();
+  wanted = true;
+  if (refreshing) return;
+  refreshing = true;
+  while (wanted && ask) {
+    wanted = false;
+    const mine = parts();
+    await mine.tiles.load(mine.ask).catch(() => {});
+    if (ask === mine.ask) await mine.chart.load();
+    if (ask === mine.ask) await mine.assignments.load();
+    if (wanted) await new Promise((over) => setTimeout(over, AGAIN));
+  }
+  refreshing = false;
 }
 
 function counts() {

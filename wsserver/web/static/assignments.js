@@ -1,6 +1,6 @@
 // The table of assignments, and the page of one.
 import { Chart } from './chart.js';
-import { Feed } from './feed.js';
+import { AT_ONCE, Feed, place } from './feed.js';
 import { element } from './words.js';
 
 const SOON = 3000; // what changed is asked for again after this long, in ms …
@@ -21,7 +21,9 @@ export class Assignments {
   #ask;
   #words;
   #views = new Map(); // by id, as the gateway lists them
+  #list = []; // in the order in which they are shown
   #rows = new Map(); // by id: {row, shown}
+  #frame = 0;
   #order = null; // {column, down}
   #timer = 0;
   #took = 0;
@@ -85,6 +87,7 @@ export class Assignments {
   close() {
     this.#closed = true;
     clearTimeout(this.#timer);
+    cancelAnimationFrame(this.#frame);
     this.#root.querySelector('tbody').replaceChildren();
   }
 
@@ -106,24 +109,32 @@ export class Assignments {
       const compare = new Intl.Collator(this.#words.language, { numeric: true }).compare;
       list.sort((a, b) => (typeof of(a) === 'string' ? compare(of(a), of(b)) : of(a) - of(b)) * (this.#order.down ? -1 : 1));
     }
-    const rows = new Map();
-    for (const a of list) {
-      const id = String(a.assignment_id);
-      const shown = JSON.stringify(a);
-      const old = this.#rows.get(id);
-      rows.set(id, old?.shown === shown ? old : { row: this.#row(a), shown });
-    }
-    this.#rows = rows;
-    const body = this.#root.querySelector('tbody');
-    const wanted = [...rows.values()].map(({ row }) => row);
-    if (wanted.length !== body.children.length || wanted.some((row, i) => row !== body.children[i])) {
-      const focused = document.activeElement?.closest?.('#assignments tbody a')?.hash;
-      body.replaceChildren(...wanted);
-      if (focused) [...body.querySelectorAll('a')].find((a) => a.hash === focused)?.focus({ preventScroll: true });
-    }
+    this.#list = list;
+    this.#fill();
     this.#root.querySelector('.none').hidden = list.length > 0;
     this.#root.querySelector('.scroll').hidden = list.length === 0;
     this.#root.querySelector('.older').hidden = this.#older === null;
+  }
+
+  // #fill makes the rows of the list that are new or other ones, a few within one frame: a
+  // table is laid out as a whole.
+  #fill() {
+    cancelAnimationFrame(this.#frame);
+    let left = AT_ONCE;
+    const rows = new Map();
+    for (const a of this.#list) {
+      const id = String(a.assignment_id);
+      const shown = JSON.stringify(a);
+      let entry = this.#rows.get(id);
+      if (entry?.shown !== shown && left-- > 0) entry = { row: this.#row(a), shown };
+      if (entry) rows.set(id, entry);
+    }
+    this.#rows = rows;
+    const body = this.#root.querySelector('tbody');
+    const focused = document.activeElement?.closest?.('#assignments tbody a')?.hash;
+    place(body, [...rows.values()].map(({ row }) => row));
+    if (focused && document.activeElement?.hash !== focused) [...body.querySelectorAll('a')].find((a) => a.hash === focused)?.focus({ preventScroll: true });
+    if (left < 0) this.#frame = requestAnimationFrame(() => this.#fill());
   }
 
   #row(a) {

@@ -6,7 +6,7 @@ import { element, nameOf, sentence } from './words.js';
 
 const MOST = 500; // messages that are kept
 const ROWS = 200; // rows that are shown
-const AT_ONCE = 25; // rows that are made within one frame
+export const AT_ONCE = 15; // rows that are made within one frame
 const PAGE = 50; // events fetched at once for a gap
 const TITLES = 500;
 const GROUP = 4; // so many alike are one row …
@@ -313,8 +313,8 @@ function alike(a, b) {
     && !a.recovered === !b.recovered && Math.abs(Date.parse(a.timestamp) - Date.parse(b.timestamp)) <= NEAR;
 }
 
-// place makes elements the children of a list, and moves none that can stay.
-function place(list, wanted) {
+/** Makes elements the children of a list, and moves none that can stay. */
+export function place(list, wanted) {
   const keep = new Set(wanted);
   for (const child of [...list.children]) if (!keep.has(child)) child.remove();
   let next = list.firstElementChild;

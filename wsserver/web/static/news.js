@@ -16,6 +16,7 @@ export class News {
   #unannounced = 0;
   #waiting = []; // for the desktop, a few
   #unnotified = 0;
+  #note = null; // what the desktop shows
   #left = 0; // since when nobody looks
   #titles = new Map();
   #away = null; // {since, counts} of what is shown
@@ -51,8 +52,8 @@ export class News {
   goodbye() {
     this.look();
     this.#user = null;
-    this.#waiting = [];
-    this.#unannounced = this.#unnotified = 0;
+    this.#unannounced = 0;
+    this.#forget();
     $('away').hidden = true;
     this.#away = null;
   }
@@ -71,6 +72,7 @@ export class News {
     const since = this.#left;
     this.#left = 0;
     this.look();
+    this.#forget(); // it is on the page
     if (this.#user !== null && since && Date.now() - since > AWAY) await this.#count(since, ask);
   }
 
@@ -119,8 +121,10 @@ export class News {
     this.#unannounced = 0;
     if (!this.#unnotified) return;
     const lines = this.#waiting.map((m) => sentence(m, this.#words, this.#titles).map((part) => part.textContent ?? part).join(''));
+    const title = this.#words.say('feed.news', { n: this.#unnotified });
+    this.#forget();
     try {
-      const note = new Notification(this.#words.say('feed.news', { n: this.#unnotified }), { body: lines.join('\n'), tag: 'schoolbell', icon: 'icon.svg' });
+      const note = this.#note = new Notification(title, { body: lines.join('\n'), tag: 'schoolbell', icon: 'icon.svg' });
       note.onclick = () => {
         focus();
         note.close();
@@ -128,6 +132,12 @@ export class News {
     } catch {
       // Some phones allow notifications to service workers only.
     }
+  }
+
+  // #forget takes back what the desktop shows, and what it was to be shown.
+  #forget() {
+    this.#note?.close();
+    this.#note = null;
     this.#waiting = [];
     this.#unnotified = 0;
   }

@@ -22,8 +22,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/heapprofiler"
 	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/memory"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
@@ -282,6 +286,38 @@ func (p *Page) Barriers() []string {
 	p.Value("window.barriers", &found)
 	p.Value("void delete window.barriers", nil)
 	return found
+}
+
+// Permit has the browser allow something to pages, or deny it, by its name in the web's
+// permissions.
+func (p *Page) Permit(what string, allowed bool) {
+	p.t.Helper()
+	setting := browser.PermissionSettingDenied
+	if allowed {
+		setting = browser.PermissionSettingGranted
+	}
+	_, err := chromedp.CallBrowser(p.ctx, browser.SetPermission, browser.SetPermissionParams{
+		Permission: &browser.PermissionDescriptor{Name: what}, Setting: setting,
+	})
+	require.NoError(p.t, err)
+}
+
+// Held is what a page holds of the browser's memory once the garbage is gone.
+type Held struct {
+	Heap             int64 // of JavaScript, in bytes
+	Nodes, Listeners int64 // of the DOM, in the document or not
+}
+
+// Held has the garbage collected, and counts what is left.
+func (p *Page) Held() Held {
+	p.t.Helper()
+	_, err := chromedp.Call(p.ctx, heapprofiler.CollectGarbage, cdp.Empty{})
+	require.NoError(p.t, err)
+	heap, err := chromedp.Call(p.ctx, runtime.GetHeapUsage, cdp.Empty{})
+	require.NoError(p.t, err)
+	dom, err := chromedp.Call(p.ctx, memory.GetDOMCounters, cdp.Empty{})
+	require.NoError(p.t, err)
+	return Held{int64(heap.UsedSize), dom.Nodes, dom.JsEventListeners}
 }
 
 // Look sets the width of the window and whether the person prefers a dark page.
