@@ -157,24 +157,20 @@ type Taken struct {
 // ended. While the subscription catches up it reads the history.
 func (s *Subscription) Take(buf []*Message) (Taken, error) {
 	s.mu.Lock()
-	if s.err != nil {
-		defer s.mu.Unlock()
-		return Taken{}, s.err
-	}
-	if s.gap != nil && len(buf) > 0 {
-		defer s.mu.Unlock()
-		buf[0], s.gap = s.gap, nil
-		return Taken{N: 1, Cursor: s.given, More: true}, nil
-	}
-	if s.catching && len(s.changes) > 0 && len(buf) > 0 {
-		defer s.mu.Unlock()
-		return s.change(buf), nil
-	}
-	if s.catching {
+	if s.err == nil && s.catching && (len(buf) == 0 || s.gap == nil && len(s.changes) == 0) {
 		s.mu.Unlock()
 		return s.catchUp(buf)
 	}
-	defer s.mu.Unlock()
+	defer s.mu.Unlock() // once: of several, each would have to be remembered at run time
+	switch {
+	case s.err != nil:
+		return Taken{}, s.err
+	case s.gap != nil && len(buf) > 0:
+		buf[0], s.gap = s.gap, nil
+		return Taken{N: 1, Cursor: s.given, More: true}, nil
+	case s.catching:
+		return s.change(buf), nil
+	}
 	cursor := s.router.Cursor() // before the queue is looked at
 	n := s.queue.take(buf)
 	if n > 0 {
