@@ -227,7 +227,11 @@ export class One {
       stateOf(a, words), ...(a.due_date ? [element('span', '', `${words.say('assignments.due')}: ${words.moment(new Date(a.due_date))}`)] : []),
     );
     const all = Math.max(1, a.pending + a.ungraded + a.graded);
-    for (const name of ['graded', 'ungraded', 'pending']) this.#root.querySelector(`.bar .${name}`).style.flexGrow = String(a[name] / all);
+    for (const name of ['graded', 'ungraded', 'pending']) {
+      const part = this.#root.querySelector(`.bar .${name}`);
+      part.hidden = !a[name];
+      part.style.flexGrow = String(a[name] / all);
+    }
     this.#root.querySelector('.progress-text').textContent = words.say('assignments.progress', a);
   }
 
