@@ -17,6 +17,16 @@ func delivery() row {
 				{`schoolbell:delivery_late:ratio3d / 0.001`, "{{instance}}, 3 days"},
 			},
 		}, {
+			title: "Self-check", says: "Time from a message that schoolbell writes into PostgreSQL's log until it comes back over a socket. Empty while self_check is off.",
+			kind: lines, unit: seconds,
+			queries: []query{
+				{`histogram_quantile(0.5, sum by (le) (rate(schoolbell_self_check_seconds_bucket[$__rate_interval])))`, "0.5"},
+				{`histogram_quantile(0.99, sum by (le) (rate(schoolbell_self_check_seconds_bucket[$__rate_interval])))`, "0.99"},
+			},
+		}, {
+			title: "Self-check passes", says: "Whether such a message comes back; /readyz says where it is lost. Empty while self_check is off.", kind: lines, unit: none, most: 1,
+			queries: []query{{`schoolbell_self_check_ok`, "{{instance}}"}},
+		}, {
 			title: "Messages written", says: "Messages written to sockets, by type.", kind: lines, unit: perSecond,
 			queries: []query{{`sum by (type) (rate(schoolbell_messages_sent_total[$__rate_interval]))`, "{{type}}"}},
 		}, {
