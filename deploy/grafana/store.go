@@ -6,6 +6,10 @@ func store() row {
 			title: "Disk", says: "What the shadow and the history take, and the room that the data directory's disk has left.", kind: lines, unit: bytesIEC,
 			queries: []query{{`schoolbell_store_size_bytes`, "{{instance}}, taken"}, {`schoolbell_data_free_bytes`, "{{instance}}, free"}},
 		}, {
+			title: "Rows remembered", says: "People and assignments that the shadow has, whether they count or not. A step down is a clean-up in the LMS.",
+			kind: lines, unit: none,
+			queries: []query{{`sum by (kind) (schoolbell_shadow_rows)`, "{{kind}}"}},
+		}, {
 			title: "Events kept", says: "Events in the history, from which clients resume.", kind: lines, unit: none,
 			queries: []query{{`schoolbell_history_events`, "{{instance}}"}},
 		}, {
