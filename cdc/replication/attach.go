@@ -67,7 +67,7 @@ func (r *Reader) attach(ctx context.Context, sink Sink) error {
 	}
 	r.staying, r.followed = true, true
 	r.board.set(Streaming, "")
-	r.log.Info("following the log", "lsn", r.at.theirs(r.at.handed), "pos", r.at.handed)
+	r.sayFollowing(c)
 	following, interrupt := context.WithCancelCause(ctx)
 	defer interrupt(nil)
 	r.watched(r.source.Lineage, interrupt)
@@ -206,4 +206,14 @@ func (r *Reader) changed(t *cdc.Table) {
 	case r.nudge <- struct{}{}:
 	default: // Watch is on its way
 	}
+}
+
+// sayFollowing tells the log from where, and after how long without.
+func (r *Reader) sayFollowing(c *conn) {
+	attrs := []any{"lsn", r.at.theirs(r.at.handed), "pos", r.at.handed, "postgres", c.ParameterStatus("server_version")}
+	if !r.away.IsZero() {
+		attrs = append(attrs, "away", time.Since(r.away).Round(time.Millisecond))
+	}
+	r.away = time.Time{}
+	r.log.Info("following the log", attrs...)
 }

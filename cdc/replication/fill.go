@@ -30,6 +30,9 @@ func (r *Reader) fill(ctx context.Context, c *conn, now cdc.Source, old *slot, l
 		why, doing = string(lost.reason), "reading the tables again: "+lost.why
 		r.log.Warn("the log does not continue: reading the tables again", "reason", lost.why)
 	}
+	if lost == nil {
+		r.log.Info("making the slot, which waits for the transactions that run now", "slot", r.cfg.Slot)
+	}
 	r.board.set(MakingSlot, doing+"; making the slot waits for the transactions that run now")
 	at, name, err := r.makeSlot(ctx, c)
 	if err != nil {

@@ -36,6 +36,7 @@ type Reader struct {
 	begun    []time.Time       // when the last snapshots were begun
 	claimed  bool              // the last of them has not come as far as its slot
 	said     string            // what the log was told last about being kept waiting
+	away     time.Time         // since when the log has not been followed, which it was before; zero: it is, or never was
 
 	// What Watch compares with what it finds, and how it ends the stream that follows
 	// the log now; nil: there is none. Guarded by board.mu.
@@ -91,6 +92,9 @@ func (r *Reader) Run(ctx context.Context, sink Sink, from cdc.Checkpoint) error 
 			wait = r.cfg.RetryAtFirst
 		}
 		r.board.reconnect(cause, err.Error())
+		if r.followed && r.away.IsZero() {
+			r.away = time.Now()
+		}
 		pause(ctx, r.patience(err, wait))
 		wait = min(2*wait, r.cfg.RetryAtMost)
 	}
@@ -107,10 +111,11 @@ func (r *Reader) patience(err error, wait time.Duration) time.Duration {
 		// Now and then we look whether the server is another one by now.
 		return min(time.Until(enough.until), time.Minute) + wait/2
 	}
-	r.log.Warn("not following the log", "reason", err)
 	// Half of the wait is fixed, half is chance: many gateways lose one server at one
 	// moment.
-	return wait/2 + rand.N(wait/2+1)
+	wait = wait/2 + rand.N(wait/2+1)
+	r.log.Warn("not following the log", "reason", err, "again_in", wait.Round(time.Millisecond))
+	return wait
 }
 
 func pause(ctx context.Context, d time.Duration) {

@@ -33,6 +33,7 @@ func (r *Reader) snapshot(ctx context.Context, name string, snap *cdc.Snapshot, 
 	if err := s.expect(ctx); err != nil {
 		return err
 	}
+	r.log.Info("reading the tables", "tables", len(s.tables), "expected", r.board.expected.Load())
 	if snap.Time, err = readClock(ctx, c); err != nil {
 		return err
 	}
