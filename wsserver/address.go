@@ -34,7 +34,7 @@ func (s *Server) client(r *http.Request) netip.Addr {
 }
 
 func (s *Server) trusts(at netip.Addr) bool {
-	return slices.ContainsFunc(s.cfg.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(at) })
+	return slices.ContainsFunc(s.admits.Load().TrustedProxies, func(p netip.Prefix) bool { return p.Contains(at) })
 }
 
 // addressOf reads an address, with a port or without.

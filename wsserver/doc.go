@@ -24,6 +24,7 @@
 //   - A stream is the same session as a socket's, with other frames (wire.go): the same
 //     messages, rights, limits and ends.
 //   - The answer to another filter stands in order with the events.
+//   - New limits count for who comes next, and close nobody (Reload).
 //   - Nothing here waits for a client, except the goroutine that writes to it.
 //   - No credential is ever logged: of an address only the path is. Nothing of what is
 //     published is, either.

@@ -49,12 +49,12 @@ type limits struct {
 	began time.Time
 	seed  maphash.Seed
 
-	perAddress    allowance // of handshakes
-	perCredential allowance // of handshakes
-	failures      allowance // of bad credentials, of one address
-	allFailures   allowance // of bad credentials, of everybody
+	mu            sync.Mutex // guards what follows
+	perAddress    allowance  // of handshakes
+	perCredential allowance  // of handshakes
+	failures      allowance  // of bad credentials, of one address
+	allFailures   allowance  // of bad credentials, of everybody
 
-	mu          sync.Mutex // guards what follows
 	addresses   ledger[netip.Addr, addressNote]
 	credentials ledger[uint64, credentialNote]
 	failed      meter
@@ -72,18 +72,26 @@ type credentialNote struct {
 }
 
 func newLimits(cfg Config) *limits {
-	perMinute := float64(cfg.MaxFailures)
-	return &limits{
-		began:         time.Now().Add(-time.Second), // so that no moment is zero
-		seed:          maphash.MakeSeed(),
-		perAddress:    allowance{burst: 10 * cfg.HandshakeRate, rate: cfg.HandshakeRate},
-		perCredential: allowance{burst: float64(5 * cfg.MaxPerPerson), rate: float64(cfg.MaxPerPerson) / 4},
-		failures:      allowance{burst: perMinute, rate: perMinute / 60},
-		allFailures:   allowance{burst: 10 * perMinute, rate: 10 * perMinute / 60},
-		addresses:     newLedger[netip.Addr, addressNote](),
-		credentials:   newLedger[uint64, credentialNote](),
-		limited:       map[string]uint64{},
+	l := &limits{
+		began:       time.Now().Add(-time.Second), // so that no moment is zero
+		seed:        maphash.MakeSeed(),
+		addresses:   newLedger[netip.Addr, addressNote](),
+		credentials: newLedger[uint64, credentialNote](),
+		limited:     map[string]uint64{},
 	}
+	l.allow(cfg)
+	return l
+}
+
+// allow says anew how much is allowed. What was used up stays used up.
+func (l *limits) allow(cfg Config) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	perMinute := float64(cfg.MaxFailures)
+	l.perAddress = allowance{burst: 10 * cfg.HandshakeRate, rate: cfg.HandshakeRate}
+	l.perCredential = allowance{burst: float64(5 * cfg.MaxPerPerson), rate: float64(cfg.MaxPerPerson) / 4}
+	l.failures = allowance{burst: perMinute, rate: perMinute / 60}
+	l.allFailures = allowance{burst: 10 * perMinute, rate: 10 * perMinute / 60}
 }
 
 // A question is somebody's who shows a credential.
@@ -243,7 +251,7 @@ func (s *Server) ConnState(conn net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
 		s.waiting[at]++
-		tooMany = s.waiting[at] > s.cfg.MaxPerAddress
+		tooMany = s.waiting[at] > s.admits.Load().MaxPerAddress
 	case http.StateClosed, http.StateHijacked:
 		if s.waiting[at]--; s.waiting[at] == 0 {
 			delete(s.waiting, at)

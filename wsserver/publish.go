@@ -108,7 +108,8 @@ func (s *Server) publish(w http.ResponseWriter, r *http.Request) (id cdc.Positio
 
 // mayPublish finds out whether a service asks, and whether it may now.
 func (s *Server) mayPublish(w http.ResponseWriter, r *http.Request) *refusal {
-	if len(s.publisher.digests) == 0 || s.deps.Publish == nil {
+	publisher := s.publisher.Load()
+	if len(publisher.digests) == 0 || s.deps.Publish == nil {
 		return &refusal{
 			status: http.StatusNotFound, code: "not_found",
 			detail: "nobody can publish here; set publish_tokens to allow it",
@@ -121,11 +122,11 @@ func (s *Server) mayPublish(w http.ResponseWriter, r *http.Request) *refusal {
 	if s.draining.Load() {
 		return notReady("the gateway is shutting down")
 	}
-	token := s.publisher.find(bearer(r))
+	token := publisher.find(bearer(r))
 	if token < 0 {
 		return s.noService(r)
 	}
-	if wait := s.publisher.take(token); wait > 0 {
+	if wait := publisher.take(token); wait > 0 {
 		return &refusal{
 			status: http.StatusTooManyRequests, code: "too_many_requests", retry: true, wait: wait,
 			detail: "this token publishes too much: come back later",

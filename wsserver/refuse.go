@@ -248,7 +248,7 @@ func (s *Server) originAllowed(r *http.Request) bool {
 	if strings.EqualFold(u.Host, r.Host) {
 		return true
 	}
-	for _, pattern := range s.cfg.Origins {
+	for _, pattern := range s.admits.Load().Origins {
 		name := u.Host
 		if strings.Contains(pattern, "://") {
 			name = u.Scheme + "://" + u.Host

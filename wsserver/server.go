@@ -129,9 +129,12 @@ type Server struct {
 	cfg   Config
 	began time.Time
 
+	// admits is cfg as Reload left it. What decides who is let in is read from here, and
+	// everything else from cfg.
+	admits     atomic.Pointer[Config]
+	publisher  atomic.Pointer[publisher] // of the tokens in admits
 	limits     *limits
 	asking     asking // whoever has an overview counted
-	publisher  *publisher
 	pulse      pulse
 	unbelieved atomic.Bool // an X-Forwarded-For that is not believed was told of
 
@@ -171,8 +174,10 @@ func New(deps Deps, cfg Config) *Server {
 		places:   make(map[netip.Addr]int),
 		waiting:  make(map[netip.Addr]int),
 	}
+	admits := s.cfg
+	s.admits.Store(&admits)
 	s.limits = newLimits(s.cfg)
-	s.publisher = newPublisher(s.cfg)
+	s.publisher.Store(newPublisher(s.cfg))
 	s.buffers.New = func() any { b := make([]byte, 0, 16<<10); return &b }
 	s.incoming.New = func() any { b := make([]byte, s.cfg.MaxMessage+1); return &b }
 	return s
@@ -189,13 +194,13 @@ func (s *Server) Sessions() int {
 func (s *Server) reserve(person cdc.ID, address netip.Addr) *refusal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	reason := ""
+	reason, most := "", s.admits.Load()
 	switch {
-	case s.reserved >= s.cfg.MaxSessions:
+	case s.reserved >= most.MaxSessions:
 		reason = "total"
-	case s.persons[person] >= s.cfg.MaxPerPerson:
+	case s.persons[person] >= most.MaxPerPerson:
 		reason = "person"
-	case s.places[address] >= s.cfg.MaxPerAddress:
+	case s.places[address] >= most.MaxPerAddress:
 		reason = "address"
 	}
 	if reason != "" {
