@@ -10,8 +10,8 @@ import (
 
 // Config is everything that can be set. A field's tags are all there is to say
 // about it: the key in the file, the environment variable, the default, the unit,
-// the smallest value or the words allowed, and one sentence of help. Flags, the
-// loader and the reference in the README are made from them.
+// the smallest value or the words allowed, whether SIGHUP takes over another value, and
+// one sentence of help. Flags, the loader and the references are made from them.
 //
 // A field of type Secret can also be read from a file named in VARIABLE_FILE, and so
 // can one of type Secrets: a line of the file is one of them.
@@ -27,7 +27,7 @@ type Config struct {
 	Listen      Address `key:"listen" env:"SCHOOLBELL_LISTEN" default:"127.0.0.1:8080" unit:"host:port" help:"Where dashboards connect; give it a certificate, or put a proxy with TLS before it; :8443 opens it on every interface."`
 	AdminListen Address `key:"admin_listen" env:"SCHOOLBELL_ADMIN_LISTEN" default:"127.0.0.1:8081" unit:"host:port" help:"Where /metrics and pprof are; keep it from the public."`
 
-	TLSCertificate string `key:"tls_certificate" env:"SCHOOLBELL_TLS_CERTIFICATE" unit:"file" help:"Certificate of listen, PEM, with the chain; without it listen speaks plain HTTP. Read again when it changes."`
+	TLSCertificate string `key:"tls_certificate" env:"SCHOOLBELL_TLS_CERTIFICATE" unit:"file" help:"Certificate of listen, PEM, with the chain; without it listen speaks plain HTTP. Read again when it changes, and at SIGHUP."`
 	TLSKey         string `key:"tls_key" env:"SCHOOLBELL_TLS_KEY" unit:"file" help:"Private key of the certificate, PEM."`
 
 	// One default for everybody, root or not: a folder that depends on who starts
@@ -41,10 +41,10 @@ type Config struct {
 
 	Heartbeat       time.Duration `key:"heartbeat" env:"SCHOOLBELL_HEARTBEAT" default:"30s" min:"1s" unit:"duration" help:"Time between two pings to a dashboard; two in a row without a pong close it."`
 	MetricsInterval time.Duration `key:"metrics_interval" env:"SCHOOLBELL_METRICS_INTERVAL" default:"10s" min:"1s" unit:"duration" help:"Time between two metrics messages to a dashboard."`
-	Origins         []string      `key:"origins" env:"SCHOOLBELL_ORIGINS" unit:"list" help:"Origins of pages that may connect, like https://lms.example.org or https://*.example.org, besides the gateway's own; a list, or separated by commas."`
+	Origins         []string      `key:"origins" reload:"true" env:"SCHOOLBELL_ORIGINS" unit:"list" help:"Origins of pages that may connect, like https://lms.example.org or https://*.example.org, besides the gateway's own; a list, or separated by commas."`
 
-	FrameAncestors []Ancestor     `key:"frame_ancestors" env:"SCHOOLBELL_FRAME_ANCESTORS" default:"self" unit:"list" help:"Whose pages may show the dashboard in a frame: self, none, or origins like https://lms.example.org."`
-	TrustedProxies []netip.Prefix `key:"trusted_proxies" env:"SCHOOLBELL_TRUSTED_PROXIES" unit:"list" help:"Networks of reverse proxies, like 127.0.0.1 or 10.1.0.0/16, whose X-Forwarded-For says whom a request counts for; everybody behind another proxy counts as one address."`
+	FrameAncestors []Ancestor     `key:"frame_ancestors" reload:"true" env:"SCHOOLBELL_FRAME_ANCESTORS" default:"self" unit:"list" help:"Whose pages may show the dashboard in a frame: self, none, or origins like https://lms.example.org."`
+	TrustedProxies []netip.Prefix `key:"trusted_proxies" reload:"true" env:"SCHOOLBELL_TRUSTED_PROXIES" unit:"list" help:"Networks of reverse proxies, like 127.0.0.1 or 10.1.0.0/16, whose X-Forwarded-For says whom a request counts for; everybody behind another proxy counts as one address."`
 
 	// Without the secret nobody can tell a session from a forgery, so the way is off.
 	SessionSecret          Secret        `key:"session_secret" env:"SCHOOLBELL_SESSION_SECRET" unit:"secret" help:"The LMS's SECRET_KEY: with it the LMS's own session cookie signs people in, where browsers send it to the gateway."`
@@ -80,7 +80,7 @@ type Config struct {
 	IntrospectRefusals Statuses `key:"introspect_refusals" env:"SCHOOLBELL_INTROSPECT_REFUSALS" unit:"list" help:"Statuses by which the LMS says that a credential is not valid, like 302 where it leads to its page for signing in; without the list 401 and 403."`
 	IntrospectRate     int      `key:"introspect_rate" env:"SCHOOLBELL_INTROSPECT_RATE" default:"50" min:"1" unit:"number per second" help:"Questions to that address at most, and a fifth as many again for credentials that are probably bad; with more dashboards than that times recheck, what the LMS took back is noticed later."`
 
-	PublishTokens Secrets `key:"publish_tokens" env:"SCHOOLBELL_PUBLISH_TOKENS" unit:"list" help:"Tokens of services that may publish custom messages, each at least 16 characters, like openssl rand -hex 32 makes; several, so that one can be exchanged for the next; a list, separated by commas, or the lines of the file. Without one nobody can."`
+	PublishTokens Secrets `key:"publish_tokens" reload:"true" env:"SCHOOLBELL_PUBLISH_TOKENS" unit:"list" help:"Tokens of services that may publish custom messages, each at least 16 characters, like openssl rand -hex 32 makes; several, so that one can be exchanged for the next; a list, separated by commas, or the lines of the file. Without one nobody can."`
 
 	Roles RoleNames `key:"roles" env:"SCHOOLBELL_ROLES" default:"teacher,tutor,admin" oneof:"teacher tutor admin student" unit:"list" help:"Who may connect: some of teacher, tutor, admin, student; a student is told of nothing that is not theirs, and gets no counts."`
 
@@ -88,23 +88,23 @@ type Config struct {
 
 	SelfCheck time.Duration `key:"self_check" env:"SCHOOLBELL_SELF_CHECK" default:"0s" min:"0s" unit:"duration" help:"How often to write a message of our own into PostgreSQL's log and see it come back over a WebSocket, like 1m; /readyz and schoolbell_self_check_ok say whether it does. From PostgreSQL 14 on, not below 1s; 0 writes nothing."`
 
-	HistoryAge  time.Duration `key:"history_age" env:"SCHOOLBELL_HISTORY_AGE" default:"168h" min:"1m" unit:"duration" help:"How long events are kept for clients that come back."`
-	HistorySize Size          `key:"history_size" env:"SCHOOLBELL_HISTORY_SIZE" default:"1GB" min:"1MB" unit:"size" help:"How much disk the kept events may take; the oldest go first."`
+	HistoryAge  time.Duration `key:"history_age" reload:"true" env:"SCHOOLBELL_HISTORY_AGE" default:"168h" min:"1m" unit:"duration" help:"How long events are kept for clients that come back."`
+	HistorySize Size          `key:"history_size" reload:"true" env:"SCHOOLBELL_HISTORY_SIZE" default:"1GB" min:"1MB" unit:"size" help:"How much disk the kept events may take; the oldest go first."`
 
 	BulkLimit            int `key:"bulk_limit" env:"SCHOOLBELL_BULK_LIMIT" default:"1000" min:"1" unit:"number" help:"Events of one transaction that a person is pushed one by one; of the rest a gap tells."`
 	Queue                int `key:"queue" env:"SCHOOLBELL_QUEUE" default:"4096" min:"16" unit:"number" help:"Messages that may wait for one socket before it is closed to resume later."`
-	MaxSessions          int `key:"max_sessions" env:"SCHOOLBELL_MAX_SESSIONS" default:"20000" min:"1" unit:"number" help:"Dashboards that may be connected at once."`
-	MaxSessionsPerPerson int `key:"max_sessions_per_person" env:"SCHOOLBELL_MAX_SESSIONS_PER_PERSON" default:"20" min:"1" unit:"number" help:"Dashboards of one person that may be connected at once."`
+	MaxSessions          int `key:"max_sessions" reload:"true" env:"SCHOOLBELL_MAX_SESSIONS" default:"20000" min:"1" unit:"number" help:"Dashboards that may be connected at once."`
+	MaxSessionsPerPerson int `key:"max_sessions_per_person" reload:"true" env:"SCHOOLBELL_MAX_SESSIONS_PER_PERSON" default:"20" min:"1" unit:"number" help:"Dashboards of one person that may be connected at once."`
 
 	// A school may share one address, so these are wide; why they harm nobody there is
 	// said in wsserver/limits.go.
-	MaxSessionsPerAddress int `key:"max_sessions_per_address" env:"SCHOOLBELL_MAX_SESSIONS_PER_ADDRESS" default:"2000" min:"1" unit:"number" help:"Dashboards of one address (of IPv6: one /64) that may be connected at once, and as many connections that are none yet."`
-	HandshakesPerAddress  int `key:"handshakes_per_address" env:"SCHOOLBELL_HANDSHAKES_PER_ADDRESS" default:"200" min:"1" unit:"number per second" help:"Times that one address may ask to be let in; ten times as many at once."`
-	AuthFailures          int `key:"auth_failures_per_address" env:"SCHOOLBELL_AUTH_FAILURES_PER_ADDRESS" default:"100" min:"1" unit:"number per minute" help:"Bad credentials of one address that are looked up one by one; beyond that those from there are looked up together, ten times a second. Nobody is locked out by it."`
+	MaxSessionsPerAddress int `key:"max_sessions_per_address" reload:"true" env:"SCHOOLBELL_MAX_SESSIONS_PER_ADDRESS" default:"2000" min:"1" unit:"number" help:"Dashboards of one address (of IPv6: one /64) that may be connected at once, and as many connections that are none yet."`
+	HandshakesPerAddress  int `key:"handshakes_per_address" reload:"true" env:"SCHOOLBELL_HANDSHAKES_PER_ADDRESS" default:"200" min:"1" unit:"number per second" help:"Times that one address may ask to be let in; ten times as many at once."`
+	AuthFailures          int `key:"auth_failures_per_address" reload:"true" env:"SCHOOLBELL_AUTH_FAILURES_PER_ADDRESS" default:"100" min:"1" unit:"number per minute" help:"Bad credentials of one address that are looked up one by one; beyond that those from there are looked up together, ten times a second. Nobody is locked out by it."`
 
 	SnapshotsPerHour int `key:"snapshots_per_hour" env:"SCHOOLBELL_SNAPSHOTS_PER_HOUR" default:"3" min:"1" unit:"number" help:"Snapshots of the tables that may be begun within an hour; when the log breaks off more often than that, the gateway waits, says why, and serves the history."`
 
-	LogLevel  string `key:"log_level" env:"SCHOOLBELL_LOG_LEVEL" default:"info" oneof:"debug info warn error" unit:"level" help:"The least that is logged: debug, info, warn or error."`
+	LogLevel  string `key:"log_level" reload:"true" env:"SCHOOLBELL_LOG_LEVEL" default:"info" oneof:"debug info warn error" unit:"level" help:"The least that is logged: debug, info, warn or error."`
 	LogFormat string `key:"log_format" env:"SCHOOLBELL_LOG_FORMAT" default:"auto" oneof:"auto text json" unit:"format" help:"text, json, or auto: text on a terminal, json elsewhere."`
 }
 
@@ -121,6 +121,7 @@ type setting struct {
 	secret  bool
 	isAList bool
 	isABool bool
+	reloads bool // a new value is taken over without a restart
 }
 
 // flag is the name of the setting's flag.
@@ -146,6 +147,7 @@ func settings() []setting {
 			secret:  field.Type == reflect.TypeFor[Secret]() || field.Type == reflect.TypeFor[Secrets](),
 			isAList: field.Type.Kind() == reflect.Slice,
 			isABool: field.Type.Kind() == reflect.Bool,
+			reloads: tag.Get("reload") == "true",
 		})
 	}
 	return list

@@ -49,20 +49,30 @@ type loader struct {
 	cfg      Config
 	settings []setting
 	broken   map[string]bool // keys with a mistake
+	places   places
 	mistakes []error
 }
+
+// places is where each setting was given, by its key. What is not set has none.
+type places map[string]string
 
 // loadConfig reads flags over environment over file over defaults. The error
 // names every mistake with its place; it is a usageError.
 func loadConfig(flags *pflag.FlagSet, environ []string, required ...string) (Config, error) {
-	l := &loader{settings: settings(), broken: map[string]bool{}}
+	cfg, _, err := loadPlaces(flags, environ, required...)
+	return cfg, err
+}
+
+// loadPlaces is loadConfig, and says where each setting was given.
+func loadPlaces(flags *pflag.FlagSet, environ []string, required ...string) (Config, places, error) {
+	l := &loader{settings: settings(), broken: map[string]bool{}, places: places{}}
 	for _, s := range l.settings {
 		if s.def != "" {
-			l.set(s, s.split("the default", s.def)...)
+			l.set(s, s.split(byDefault, s.def)...)
 		}
 	}
 	env := variables(environ)
-	l.cfg.File = configFile(flags, env)
+	l.cfg.File, l.places["config"] = configFile(flags, env)
 	if l.cfg.File != "" {
 		l.readFile(l.cfg.File)
 	}
@@ -74,9 +84,9 @@ func loadConfig(flags *pflag.FlagSet, environ []string, required ...string) (Con
 		}
 	}
 	if len(l.mistakes) > 0 {
-		return Config{}, usageError{errors.Join(l.mistakes...)}
+		return Config{}, nil, usageError{errors.Join(l.mistakes...)}
 	}
-	return l.cfg, nil
+	return l.cfg, l.places, nil
 }
 
 // howTo names the flag, where the command has it, and the variables.
@@ -91,6 +101,9 @@ func (l *loader) howTo(s setting, flags *pflag.FlagSet) string {
 	return text
 }
 
+// byDefault is the place of a value that nobody gave.
+const byDefault = "the default"
+
 // given is a value and where it stands.
 type given struct{ place, text string }
 
@@ -102,6 +115,10 @@ func (l *loader) mistake(format string, args ...any) {
 func (l *loader) set(s setting, values ...given) {
 	field := reflect.ValueOf(&l.cfg).Elem().Field(s.index)
 	field.SetZero()
+	delete(l.places, s.key)
+	if len(values) > 0 {
+		l.places[s.key] = values[0].place
+	}
 	for _, v := range values {
 		want := s.parse(field, v.text)
 		if want == "" {
@@ -158,11 +175,11 @@ func variables(environ []string) map[string]string {
 	return env
 }
 
-func configFile(flags *pflag.FlagSet, env map[string]string) string {
+func configFile(flags *pflag.FlagSet, env map[string]string) (path, place string) {
 	if f := flags.Lookup("config"); f != nil && f.Changed {
-		return f.Value.String()
+		return f.Value.String(), "--config"
 	}
-	return env[envPrefix+"CONFIG"]
+	return env[envPrefix+"CONFIG"], envPrefix + "CONFIG"
 }
 
 func (l *loader) readFlags(flags *pflag.FlagSet) {

@@ -348,7 +348,7 @@ func TestACommandCanHaveSomeOfTheFlags(t *testing.T) {
 func TestLogsAreTextOnATerminalAndJSONElsewhere(t *testing.T) {
 	for format, want := range map[string]string{"auto": `"msg":"ready"`, "json": `"msg":"ready"`, "text": "msg=ready"} {
 		var b bytes.Buffer
-		log := newLogger(&b, Config{LogFormat: format, LogLevel: "warn"})
+		log := newJournal(&b, Config{LogFormat: format, LogLevel: "warn"})
 		log.Info("too quiet")
 		log.Warn("ready")
 		require.Contains(t, b.String(), want)

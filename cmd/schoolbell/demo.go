@@ -102,7 +102,7 @@ func demo(ctx context.Context, cfg Config, o demoOptions, out io.Writer, listenG
 		cfg.Listen = freeAddress(cfg.Listen)
 		cfg.AdminListen = freeAddress(cfg.AdminListen)
 	}
-	log := newLogger(os.Stderr, cfg)
+	log := newJournal(os.Stderr, cfg)
 
 	lms, conn, err := openSchool(ctx, cfg, o, step)
 	if err != nil {
@@ -114,7 +114,7 @@ func demo(ctx context.Context, cfg Config, o demoOptions, out io.Writer, listenG
 		return err
 	}
 
-	g, err := openGateway(ctx, cfg, false, log)
+	g, err := openGateway(ctx, cfg, places{}, false, log)
 	if err != nil {
 		return ended(ctx, err)
 	}
@@ -128,9 +128,9 @@ func demo(ctx context.Context, cfg Config, o demoOptions, out io.Writer, listenG
 		}
 		step.say("the school is alive; Ctrl-C ends it and leaves nothing behind")
 		printVisits(out, visitors, g)
-		return lms.Live(ctx, conn, o.rate, log)
+		return lms.Live(ctx, conn, o.rate, log.Logger)
 	})
-	return errors.Join(group.Wait(), g.close())
+	return errors.Join(group.Wait(), g.close(), log.Close())
 }
 
 // ended turns what a signal broke off into the normal end that it is.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -18,17 +19,19 @@ import (
 	"github.com/schoolbell/schoolbell/cdc/projection"
 	"github.com/schoolbell/schoolbell/cdc/replication"
 	"github.com/schoolbell/schoolbell/cdc/shadow"
+	"github.com/schoolbell/schoolbell/cmd/schoolbell/logs"
 	"github.com/schoolbell/schoolbell/metrics"
 	"github.com/schoolbell/schoolbell/router"
 	"github.com/schoolbell/schoolbell/wsserver"
 	"github.com/schoolbell/schoolbell/wsserver/auth"
-	"github.com/schoolbell/schoolbell/wsserver/web"
 )
 
 // gateway is the line, joined: log, projection, router, sockets.
 type gateway struct {
-	cfg        Config
+	cfg        Config // as it was at the start
+	effective  atomic.Pointer[effective]
 	log        *slog.Logger
+	journal    *journal
 	profile    *profile.Profile
 	store      *shadow.Store
 	projection *projection.Projection
@@ -41,6 +44,7 @@ type gateway struct {
 	disk       diskWatch
 	server     *wsserver.Server
 	metrics    *metrics.Metrics
+	page       atomic.Pointer[http.Handler]
 
 	certificate   *certificate // nil: the listener speaks plain HTTP
 	public, admin net.Listener
@@ -53,10 +57,12 @@ const lateAfter = 30 * time.Second
 // openGateway joins the steps and takes the two addresses. Nothing runs yet; close
 // ends it.
 //
-// adopt allows to go on with another server than the one that the store's positions are
-// of.
-func openGateway(ctx context.Context, cfg Config, adopt bool, log *slog.Logger) (g *gateway, err error) {
-	g = &gateway{cfg: cfg, log: log, filled: make(chan struct{})}
+// from is where each setting was given. adopt allows to go on with another server than
+// the one that the store's positions are of.
+func openGateway(ctx context.Context, cfg Config, from places, adopt bool, j *journal) (g *gateway, err error) {
+	log := j.Logger
+	g = &gateway{cfg: cfg, log: log, journal: j, filled: make(chan struct{})}
+	g.settle(effective{cfg, from})
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, g.close())
@@ -120,6 +126,8 @@ func openGateway(ctx context.Context, cfg Config, adopt bool, log *slog.Logger) 
 		close(g.filled)
 	}
 	g.selfCheck.join(g, following)
+	sc := serverConfig(cfg)
+	sc.SelfCheckToken = g.selfCheck.key()
 	g.server = wsserver.New(wsserver.Deps{
 		Router:   g.router,
 		Auth:     g.signIn,
@@ -128,15 +136,10 @@ func openGateway(ctx context.Context, cfg Config, adopt bool, log *slog.Logger) 
 		Publish:  g.projection.Publish,
 		Ready:    g.ready,
 		Pulse:    g.pulse,
-		Page:     web.Handler(ancestors(cfg)...),
+		Page:     http.HandlerFunc(g.servePage),
 		Observer: g.metrics,
 		Log:      log,
-	}, wsserver.Config{
-		Heartbeat: cfg.Heartbeat, MetricsInterval: cfg.MetricsInterval, Recheck: cfg.Recheck, Origins: cfg.Origins,
-		MaxSessions: cfg.MaxSessions, MaxPerPerson: cfg.MaxSessionsPerPerson, MaxPerAddress: cfg.MaxSessionsPerAddress,
-		HandshakeRate: float64(cfg.HandshakesPerAddress), MaxFailures: cfg.AuthFailures, TrustedProxies: cfg.TrustedProxies,
-		PublishTokens: cfg.PublishTokens.Reveal(), SelfCheckToken: g.selfCheck.key(),
-	})
+	}, sc)
 	return g, nil
 }
 
@@ -257,7 +260,7 @@ func (g *gateway) run(ctx context.Context) error {
 
 	group.Go(func() error {
 		<-ctx.Done()
-		g.log.Info("stopping")
+		g.log.Info("stopping", "reason", context.Cause(ctx), "sessions", g.server.Sessions())
 		defer stopReading()
 		return g.dismiss(context.WithoutCancel(ctx), public, admin)
 	})
@@ -299,16 +302,27 @@ func serveHTTP(s *http.Server, l net.Listener) error {
 	return nil
 }
 
-// adminHandler serves what only the people on call should see. pprof's cmdline is not
+// adminHandler serves what only the people on call should see, and change. pprof's cmdline is not
 // there: the command line may hold the database's password.
 func (g *gateway) adminHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", g.metrics.Handler())
+	mux.Handle("GET /readyz", g.server.Handler())
+	mux.Handle("/log-level", logs.LevelHandler(g.journal.level, g.log))
+	mux.HandleFunc("GET /log", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/x-ndjson")
+		_, _ = w.Write(g.journal.recent.Bytes())
+	})
+	mux.HandleFunc("GET /config", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		now := g.effective.Load()
+		writeConfig(w, now.cfg, now.from)
+	})
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	return mux
+	return http.NewCrossOriginProtection().Handler(mux)
 }
 
 // trimEvery is how often old events are looked for.
@@ -320,11 +334,12 @@ func (g *gateway) trim(ctx context.Context) error {
 	tick := time.NewTicker(trimEvery)
 	defer tick.Stop()
 	for {
-		removed, err := g.store.Trim(time.Now().Add(-g.cfg.HistoryAge), int64(g.cfg.HistorySize))
+		cfg := g.effective.Load().cfg
+		removed, err := g.store.Trim(time.Now().Add(-cfg.HistoryAge), int64(cfg.HistorySize))
 		if err != nil {
 			return fmt.Errorf("trim the history: %w", err)
 		}
-		if _, err := g.projection.ForgetKeys(time.Now().Add(-g.cfg.HistoryAge)); err != nil {
+		if _, err := g.projection.ForgetKeys(time.Now().Add(-cfg.HistoryAge)); err != nil {
 			return fmt.Errorf("forget keys of idempotency: %w", err)
 		}
 		if removed > 0 {

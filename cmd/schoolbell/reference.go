@@ -24,9 +24,53 @@ func configReference() string {
 		if s.min != "" {
 			help += " At least " + s.min + "."
 		}
+		if s.reloads {
+			help += " *Reloadable.*"
+		}
 		fmt.Fprintf(&b, "| %s | `--%s` %s | %s | %s | %s |\n", key, s.flag(), s.unit, variable, def, help)
 	}
 	return b.String()
 }
 
 func code(text string) string { return "`" + text + "`" }
+
+// configFileReference is a configuration file in which every setting is a comment with its
+// default.
+func configFileReference() string {
+	var b strings.Builder
+	b.WriteString("# What can be set for schoolbell serve, each with its default. What is reloadable is\n" +
+		"# taken over by SIGHUP; everything else needs a restart.\n")
+	for _, s := range settings() {
+		if s.key == "config" {
+			continue // it cannot stand in the file
+		}
+		help := s.help
+		if s.min != "" {
+			help += " At least " + s.min + "."
+		}
+		if s.reloads {
+			help += " Reloadable."
+		}
+		where := "--" + s.flag() + ", " + s.env
+		if s.secret {
+			where += ", or a file named in " + s.fileEnv()
+		}
+		fmt.Fprintf(&b, "\n%s# (%s; %s)\n", wrap(help, 86), s.unit, where)
+		fmt.Fprintf(&b, "# %s:%s\n", s.key, strings.TrimRight(" "+s.def, " "))
+	}
+	return b.String()
+}
+
+// wrap breaks a text into lines of comments.
+func wrap(text string, width int) string {
+	var b strings.Builder
+	line := "#"
+	for word := range strings.FieldsSeq(text) {
+		if len(line)+1+len(word) > width {
+			b.WriteString(line + "\n")
+			line = "#"
+		}
+		line += " " + word
+	}
+	return b.String() + line + "\n"
+}

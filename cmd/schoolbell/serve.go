@@ -3,11 +3,14 @@ package main
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"os"
+	"os/signal"
 	"runtime/debug"
+	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 )
 
 func newServeCmd() *cobra.Command {
@@ -27,15 +30,19 @@ init --print, makes the publication first.
 Another server, or another database, is refused: the URL may be a mistake. Where
 the server was replaced (by a major upgrade, or by dump and restore), start once
 with --adopt: the tables are compared as above. A slot of our name that is there
-already is dropped.`,
+already is dropped.
+
+At SIGHUP the configuration is read again: what can be changed without a restart is,
+and of the rest the log says that it was not.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := loadConfig(cmd.Flags(), os.Environ(), "database")
+			load := func() (Config, places, error) { return loadPlaces(cmd.Flags(), os.Environ(), "database") }
+			cfg, from, err := load()
 			if err != nil {
 				return err
 			}
 			boundGarbage()
-			return serve(cmd.Context(), cfg, adopt, newLogger(os.Stderr, cfg))
+			return serve(cmd.Context(), effective{cfg, from}, adopt, load)
 		},
 	}
 	addConfigFlags(cmd.Flags())
@@ -54,20 +61,29 @@ func boundGarbage() {
 	}
 }
 
-// serve runs a gateway until ctx ends.
-func serve(ctx context.Context, cfg Config, adopt bool, log *slog.Logger) error {
+// serve runs a gateway until ctx ends. At SIGHUP it loads the configuration again.
+func serve(ctx context.Context, now effective, adopt bool, load func() (Config, places, error)) (err error) {
+	began, cfg := time.Now(), now.cfg
+	log := newJournal(os.Stderr, cfg)
+	defer func() { err = errors.Join(err, log.Close()) }()
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
+	defer signal.Stop(reload)
 	log.Info("starting", "version", readBuild().Version, "profile", cfg.Profile, "data", cfg.Data, "slot", cfg.Slot, "publication", cfg.Publication)
-	g, err := openGateway(ctx, cfg, adopt, log)
+	g, err := openGateway(ctx, cfg, now.from, adopt, log)
 	if err != nil {
 		return err
 	}
-	err = g.run(ctx)
+	group, running := errgroup.WithContext(ctx)
+	group.Go(func() error { return g.run(running) })
+	group.Go(func() error { return g.reloading(running, reload, load) })
+	err = group.Wait()
 	closed := g.close()
 	if err == nil || g.store.Failure() == nil { // otherwise the same would be said twice
 		err = errors.Join(err, closed)
 	}
 	if err == nil {
-		log.Info("stopped", "pos", g.projection.Checkpoint().Applied.String())
+		log.Info("stopped", "pos", g.projection.Checkpoint().Applied.String(), "ran", time.Since(began).Round(time.Second))
 	}
 	return err
 }

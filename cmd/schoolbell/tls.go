@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -24,8 +25,8 @@ type certificate struct {
 	log               *slog.Logger
 	now               atomic.Pointer[tls.Certificate]
 
-	// Of whoever loads: what stood in the files when they were last looked at, and what
-	// was wrong with them.
+	mu sync.Mutex // guards what follows
+	// What stood in the files when they were last looked at, and what was wrong with them.
 	cert, key []byte
 	complaint string
 }
@@ -81,17 +82,24 @@ func (c *certificate) watch(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+			c.look()
 		}
-		changed, err := c.load()
-		switch {
-		case err != nil && err.Error() != c.complaint: // two files are not written at one moment: it may be gone next time
-			c.complaint = err.Error()
-			c.log.Warn("the certificate cannot be read again, the old one goes on being used", "until", c.expires(), "reason", err)
-		case err == nil && (changed || c.complaint != ""):
-			c.complaint = ""
-			c.log.Info("certificate read again", "until", c.expires())
-			c.tellIfOver()
-		}
+	}
+}
+
+// look reads the files now. Any goroutine may.
+func (c *certificate) look() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	changed, err := c.load()
+	switch {
+	case err != nil && err.Error() != c.complaint: // two files are not written at one moment: it may be gone next time
+		c.complaint = err.Error()
+		c.log.Warn("the certificate cannot be read again, the old one goes on being used", "until", c.expires(), "reason", err)
+	case err == nil && (changed || c.complaint != ""):
+		c.complaint = ""
+		c.log.Info("certificate read again", "until", c.expires())
+		c.tellIfOver()
 	}
 }
 
