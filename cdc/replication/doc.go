@@ -69,6 +69,6 @@
 //
 // Run is one goroutine: it owns the connection, and the sink runs in it. Watch is
 // another, with a small connection of its own. Both belong to the caller. Status may
-// be asked from anywhere. Check, Look, Init, BeginUpgrade, EndUpgrade and
+// be asked from anywhere. Check, Look, Init, BeginUpgrade, EndUpgrade, PlanRemoval and
 // EstimateSnapshot need no Reader.
 package replication
