@@ -44,8 +44,9 @@ func arrows() map[string][]string {
 		"wsserver/web/webtest":       {},
 		"wsserver/schematest":        {},
 		"cmd/schoolbell/logs":        {},
+		"cmd/schoolbell/archive":     {},
 		"cmd/schoolbell": {
-			"cmd/schoolbell/logs",
+			"cmd/schoolbell/archive", "cmd/schoolbell/logs",
 			"cdc", "cdc/pgoutput", "cdc/replication", "cdc/profile", "cdc/profile/guess", "cdc/shadow", "cdc/projection",
 			"router", "wsserver/auth", "wsserver/web", "wsserver/selfcheck", "wsserver", "metrics", "deploy/postgres",
 			"deploy/school", "deploy/school/canvas", "deploy/school/moodle",
