@@ -57,11 +57,10 @@ func TestTheConfigurationIsReloadedAtSIGHUP(t *testing.T) {
 		require.NoError(t, gateway.cmd.Process.Signal(syscall.SIGHUP))
 		gateway.says(before, words...)
 	}
-	client := func(p pair) *http.Client { return p.client() }
 	get(t, "http://"+s.admin+"/readyz", ready)
 	admin := s.school.Admins[0]
 	enter := func(with pair) int {
-		conn, answer, err := websocket.Dial(t.Context(), "wss://"+s.address+"/ws/dashboard/?token="+admin.Token, &websocket.DialOptions{HTTPClient: client(with)})
+		conn, answer, err := websocket.Dial(t.Context(), "wss://"+s.address+"/ws/dashboard/?token="+admin.Token, &websocket.DialOptions{HTTPClient: with.client(false)})
 		if err == nil {
 			t.Cleanup(func() { _ = conn.CloseNow() })
 		}
@@ -69,7 +68,7 @@ func TestTheConfigurationIsReloadedAtSIGHUP(t *testing.T) {
 		return answer.StatusCode
 	}
 	policy := func(with pair) string {
-		answer, err := client(with).Get("https://" + s.address + "/")
+		answer, err := with.client(false).Get("https://" + s.address + "/")
 		require.NoError(t, err)
 		require.NoError(t, answer.Body.Close())
 		return answer.Header.Get("Content-Security-Policy")
@@ -79,7 +78,7 @@ func TestTheConfigurationIsReloadedAtSIGHUP(t *testing.T) {
 		require.NoError(t, err)
 		r.Header.Set("Authorization", "Bearer "+token)
 		r.Header.Set("Content-Type", "application/json")
-		answer, err := client(with).Do(r)
+		answer, err := with.client(false).Do(r)
 		require.NoError(t, err)
 		require.NoError(t, answer.Body.Close())
 		return answer.StatusCode
