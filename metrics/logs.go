@@ -8,7 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Logs counts the lines that a handler takes, by their level.
+// Logs counts the lines that a handler is given, by their level, whether it writes each of
+// them or not.
 func (m *Metrics) Logs(to slog.Handler) slog.Handler { return countedLog{to, m.logged} }
 
 type countedLog struct {

@@ -117,7 +117,7 @@ func (m *Metrics) registerTold() {
 		"Attempts to say who one is, by the way and how they ended: accepted, refused, unavailable as the LMS could not be asked, "+
 			"or abandoned by whoever asked; the way is none where no credential came.",
 		"way", attemptWays(), "outcome", attemptOutcomes())
-	m.logged = m.counters("log_messages_total", "Lines that were logged.", "level", levels())
+	m.logged = m.counters("log_messages_total", "Lines to log, also those that repeat and of which only the number is written.", "level", levels())
 	m.handshakes = m.counters("handshakes_total",
 		"Requests for a dashboard's connection by their outcome: accepted, or the code of the refusal.", "outcome", outcomes())
 	m.closes = m.counters("sessions_closed_total", "Sessions that ended, by the reason.", "reason", closeReasons())
