@@ -34,6 +34,7 @@ func (s *Server) listen(w http.ResponseWriter, r *http.Request) *refusal {
 	c := &session{
 		server:  s,
 		listens: true,
+		way:     "self_check", // for the log
 		flood:   bucket{rate: s.cfg.MessageRate, burst: s.cfg.MessageBurst, at: time.Now()},
 		writing: true, // as in subscribe
 		pending: true,
