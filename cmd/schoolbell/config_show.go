@@ -56,6 +56,8 @@ func writeConfig(w io.Writer, cfg Config, from places) {
 // source says of a place whose word it is.
 func source(place string) string {
 	switch {
+	case place == "": // the demo's own choice
+		return "the program"
 	case place == byDefault:
 		return "default"
 	case strings.HasPrefix(place, "--"):
