@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,6 +17,30 @@ import (
 
 	"github.com/schoolbell/schoolbell/cmd/schoolbell/logs"
 )
+
+// buffer is one that a timer may write into.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer // guarded by mu
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+func (b *buffer) Reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.b.Reset()
+}
 
 // plain writes records without their time, and counts them.
 func plain(w io.Writer) slog.Handler {
@@ -29,7 +54,7 @@ func plain(w io.Writer) slog.Handler {
 
 func TestAMessageThatIsRepeatedIsWrittenAFewTimesAndThenCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var b bytes.Buffer
+		var b buffer
 		log := slog.New(logs.NewRepeats(plain(&b), logs.RepeatsConfig{Burst: 3, Interval: time.Minute}))
 		for n := range 50 {
 			log.With("kind", "grade").Warn("not following the log", "n", n)
@@ -63,7 +88,7 @@ func TestAMessageThatIsRepeatedIsWrittenAFewTimesAndThenCounted(t *testing.T) {
 }
 
 func TestTheSameWordsOfAnotherLevelAreAnotherMessage(t *testing.T) {
-	var b bytes.Buffer
+	var b buffer
 	log := slog.New(logs.NewRepeats(plain(&b), logs.RepeatsConfig{Burst: 1}))
 	log.Warn("x")
 	log.Error("x")
@@ -72,7 +97,7 @@ func TestTheSameWordsOfAnotherLevelAreAnotherMessage(t *testing.T) {
 }
 
 func TestWhatIsHeldBackAtTheEndIsSaid(t *testing.T) {
-	var b bytes.Buffer
+	var b buffer
 	h := logs.NewRepeats(plain(&b), logs.RepeatsConfig{Burst: 1})
 	log := slog.New(h)
 	for range 3 {
@@ -85,7 +110,7 @@ func TestWhatIsHeldBackAtTheEndIsSaid(t *testing.T) {
 
 func TestMessagesWithoutEndTakeBoundedMemoryAndAreCountedTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var b bytes.Buffer
+		var b buffer
 		log := slog.New(logs.NewRepeats(plain(&b), logs.RepeatsConfig{Burst: 2, Interval: time.Minute, Messages: 10}))
 		for n := range 1000 {
 			log.Info(fmt.Sprint("message ", n))
