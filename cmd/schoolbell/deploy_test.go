@@ -207,13 +207,3 @@ func TestTheSystemdUnitStartsWhatIsThere(t *testing.T) {
 	require.Contains(t, unit, "RestartPreventExitStatus=2\n")
 	require.Equal(t, 2, exitCode(usageError{os.ErrInvalid}))
 }
-
-func TestTheImageSetsWhatServeReads(t *testing.T) {
-	dockerfile := read(t, "deploy/Dockerfile")
-	environ := regexp.MustCompile(`SCHOOLBELL_\w+=\S+`).FindAllString(dockerfile, -1)
-	cfg := requireVariables(t, environ)
-	require.Equal(t, "/var/lib/schoolbell", cfg.Data)
-	require.Contains(t, dockerfile, "VOLUME "+cfg.Data+"\n")
-	version := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindStringSubmatch(read(t, "go.mod"))
-	require.Contains(t, dockerfile, "FROM golang:"+version[1]+" AS build")
-}

@@ -99,7 +99,7 @@ refused (tail).`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newServeCmd(), newInitCmd(), newCheckCmd(), newConfigCmd(), newProfileCmd(), newUpgradeCmd(), newUninstallCmd(), newReportCmd(), newDemoCmd(), newTailCmd(), newVersionCmd())
+	root.AddCommand(newServeCmd(), newInitCmd(), newCheckCmd(), newConfigCmd(), newProfileCmd(), newUpgradeCmd(), newUninstallCmd(), newReportCmd(), newDemoCmd(), newTailCmd(), newHealthCmd(), newVersionCmd())
 	return root
 }
 

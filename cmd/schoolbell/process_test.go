@@ -25,6 +25,7 @@ type process struct {
 	program string
 	args    []string
 	env     []string
+	prepare func(*exec.Cmd) // where and as whom it runs; nil: here, as we
 	cmd     *exec.Cmd
 	done    chan struct{} // closed when it has ended
 
@@ -62,7 +63,11 @@ var delivered = sync.OnceValues(func() (string, error) {
 
 func startProgram(t testing.TB, program string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, program: program, args: args}
+	return startPrepared(t, &process{t: t, program: program, args: args})
+}
+
+func startPrepared(t testing.TB, p *process) *process {
+	t.Helper()
 	p.restart()
 	t.Cleanup(func() {
 		p.kill()
@@ -85,6 +90,9 @@ func (p *process) begin() error {
 	p.cmd.Env = append(os.Environ(), mainVariable+"=1")
 	p.cmd.Env = append(p.cmd.Env, p.env...)
 	p.cmd.Stdout, p.cmd.Stderr = p, p
+	if p.prepare != nil {
+		p.prepare(p.cmd)
+	}
 	if err := p.cmd.Start(); err != nil {
 		return err
 	}
