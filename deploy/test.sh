@@ -56,6 +56,8 @@ have chromium || have chromium-browser || have google-chrome || install chromium
 node --experimental-websocket --eval WebSocket 2>/dev/null || install nodejs
 # A real Django writes the sessions that the tests sign in with. Debian's, for Debian's Python.
 /usr/bin/python3 -c "import django, psycopg2" 2>/dev/null || install python3-django python3-psycopg2
+# It looks for mistakes in the unit, and for what the unit leaves open.
+have systemd-analyze || install systemd
 # axe-core, which looks for what keeps people from using the page; pinned, and served to nobody.
 have npm || install npm
 if have npm; then

@@ -33,6 +33,7 @@ func arrows() map[string][]string {
 		"wsserver":                   {"cdc", "router", "wsserver/auth", "wsserver/web"},
 		"wsserver/selfcheck":         {},
 		"metrics":                    {},
+		"deploy":                     {}, // tests of what is delivered
 		"deploy/postgres":            {},
 		"deploy/postgres/pgtest":     {"deploy/postgres"},
 		"deploy/grafana":             {},
