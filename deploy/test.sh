@@ -58,6 +58,20 @@ node --experimental-websocket --eval WebSocket 2>/dev/null || install nodejs
 /usr/bin/python3 -c "import django, psycopg2" 2>/dev/null || install python3-django python3-psycopg2
 # It looks for mistakes in the unit, and for what the unit leaves open.
 have systemd-analyze || install systemd
+# The examples of reverse proxies are tried with real ones, which the tests start themselves:
+# Debian would start its own at once.
+install_quietly() {
+	if [ -e /usr/sbin/policy-rc.d ] || ! [ -w /usr/sbin ]; then
+		install "$@"
+		return
+	fi
+	printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+	chmod +x /usr/sbin/policy-rc.d
+	install "$@"
+	rm /usr/sbin/policy-rc.d
+}
+have nginx || [ -x /usr/sbin/nginx ] || install_quietly nginx
+have caddy || install_quietly caddy
 # axe-core, which looks for what keeps people from using the page; pinned, and served to nobody.
 have npm || install npm
 if have npm; then
