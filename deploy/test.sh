@@ -98,6 +98,10 @@ go vet ./...
 step "staticcheck"
 go tool -modfile=deploy/tools.mod staticcheck ./...
 
+# Of a module of their own: schoolbell needs nothing of Kubernetes.
+step "manifests of Kubernetes"
+(cd deploy/kubernetes && go vet ./... && go tool -modfile=../tools.mod staticcheck ./... && go test ./...)
+
 race=-race
 if [ "$(go env CGO_ENABLED)" != 1 ] || ! have "$(go env CC)"; then
 	step "no C compiler: the tests run without the race detector; fix: apt-get install gcc libc6-dev, and CGO_ENABLED=1"

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"net/url"
 	"os"
@@ -206,4 +207,54 @@ func TestTheSystemdUnitStartsWhatIsThere(t *testing.T) {
 	require.Equal(t, []string{"SCHOOLBELL_DATABASE_FILE", "SCHOOLBELL_DATA"}, names)
 	require.Contains(t, unit, "RestartPreventExitStatus=2\n")
 	require.Equal(t, 2, exitCode(usageError{os.ErrInvalid}))
+}
+
+// What Kubernetes itself says of the manifests, the tests beside them look at.
+func TestTheManifestsConfigureWhatServeReads(t *testing.T) {
+	type document struct {
+		Kind string
+		Data map[string]string
+		Spec struct {
+			Template struct {
+				Spec struct {
+					Containers []struct {
+						Args  []string
+						Env   []struct{ Name, Value string }
+						Ports []struct {
+							Name          string
+							ContainerPort int `yaml:"containerPort"`
+						}
+					}
+				}
+			}
+		}
+	}
+	var file string
+	var set document
+	for text := range strings.SplitSeq(read(t, "deploy/kubernetes/schoolbell.yaml"), "\n---\n") {
+		var d document
+		require.NoError(t, yaml.Unmarshal([]byte(text), &d))
+		switch d.Kind {
+		case "ConfigMap":
+			file = d.Data["schoolbell.yaml"]
+		case "StatefulSet":
+			set = d
+		}
+	}
+	container := set.Spec.Template.Spec.Containers[0]
+	requireCommand(t, container.Args)
+	cfg, err := load(t, file, []string{"SCHOOLBELL_DATABASE=" + dsn}, nil)
+	require.NoError(t, err)
+	require.NotEmpty(t, cfg.TrustedProxies)
+	var names []string
+	for _, v := range container.Env {
+		names = append(names, v.Name)
+	}
+	require.Equal(t, []string{"SCHOOLBELL_CONFIG", "SCHOOLBELL_DATA", "SCHOOLBELL_DATABASE_FILE"}, names)
+	for _, s := range settings() {
+		names = append(names, s.env, s.fileEnv())
+	}
+	require.Subset(t, names[3:], names[:3])
+	require.Equal(t, []string{fmt.Sprintf("http on :%d", container.Ports[0].ContainerPort), fmt.Sprintf("metrics on :%d", container.Ports[1].ContainerPort)},
+		[]string{"http on " + string(cfg.Listen), "metrics on " + string(cfg.AdminListen)})
 }

@@ -83,7 +83,9 @@ func TestTheImageServesFromARootFolderThatItCannotWriteTo(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(root, i.program), program, 0o755))
 	data := "/var/lib/schoolbell"
-	require.NoError(t, os.MkdirAll(filepath.Join(root, data), 0o755))
+	// A volume of its own file system is not empty.
+	require.NoError(t, os.MkdirAll(filepath.Join(root, data, "lost+found"), 0o755))
+	require.NoError(t, os.Chmod(filepath.Join(root, data, "lost+found"), 0o700))
 
 	env := append(i.environ, "SCHOOLBELL_LISTEN="+s.address, "SCHOOLBELL_ADMIN_LISTEN="+s.admin, "SCHOOLBELL_DATABASE="+s.url, "SCHOOLBELL_SLOT="+s.slot)
 	executable, attributes := i.program, &syscall.SysProcAttr{Chroot: root, Credential: &syscall.Credential{Uid: i.uid, Gid: i.uid}}
