@@ -130,15 +130,27 @@ func roleSQL(ctx context.Context, c *conn, cfg Config) (statements []string, exi
 	if err != nil {
 		return nil, false, fmt.Errorf("ask for the database's name: %w", err)
 	}
+	// Amazon RDS lets nobody give the attribute; the members of this role may do the same.
+	rds, err := c.value(ctx, "SELECT count(*) FROM pg_catalog.pg_roles WHERE rolname = 'rds_replication'")
+	if err != nil {
+		return nil, false, fmt.Errorf("ask for the roles of the server: %w", err)
+	}
 	connect := "GRANT CONNECT ON DATABASE " + ident(database) + " TO "
-	if len(rows) == 0 {
-		return []string{"CREATE ROLE " + ident(cfg.Role) + " LOGIN REPLICATION", connect + ident(cfg.Role)}, false, nil
+	switch role := ident(cfg.Role); {
+	case len(rows) == 0 && rds != "0":
+		return []string{"CREATE ROLE " + role + " LOGIN", "GRANT rds_replication TO " + role, connect + role}, false, nil
+	case len(rows) == 0:
+		return []string{"CREATE ROLE " + role + " LOGIN REPLICATION", connect + role}, false, nil
 	}
 	role := ident(rows[0].text(0))
 	if !rows[0].bool(1) {
 		statements = append(statements, "ALTER ROLE "+role+" LOGIN")
 	}
-	if !rows[0].bool(2) {
+	switch {
+	case rows[0].bool(2):
+	case rds != "0":
+		statements = append(statements, "GRANT rds_replication TO "+role)
+	default:
 		statements = append(statements, "ALTER ROLE "+role+" REPLICATION")
 	}
 	if !rows[0].bool(3) {

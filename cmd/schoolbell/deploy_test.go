@@ -178,6 +178,50 @@ func TestWhatInitPrintsIsAllThatADBAHasToRun(t *testing.T) {
 	require.Contains(t, execute(t, "check", "--database", address.String()), "all is well")
 	require.Contains(t, execute(t, "init", "--database", owner, "--role", "bell", "--print"), "-- nothing is missing")
 	execute(t, "init", "--database", owner, "--role", "bell") // again, where nothing is to do
+
+	public := freePort(t)
+	start(t, "serve", "--database", address.String(), "--data", t.TempDir(), "--listen", public, "--admin-listen", freePort(t))
+	get(t, "http://"+public+"/readyz", ready)
+}
+
+// The README says what an administrator of which provider runs first. What stands there
+// runs, and after it init misses nothing of the role but its rights on the tables. That
+// Amazon's role lets its members read the log only Amazon knows.
+func TestTheStatementsOfEachProviderMakeTheRole(t *testing.T) {
+	server := pgtest.Own(t, nil)
+	owner := server.URL("postgres")
+	conn, err := pgx.Connect(t.Context(), owner)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	require.NoError(t, school.Create(t.Context(), conn))
+	exec := func(sql string) {
+		t.Helper()
+		_, err := conn.Exec(t.Context(), sql)
+		require.NoError(t, err, sql)
+	}
+	planned := func() string { return execute(t, "init", "--database", owner, "--role", "schoolbell", "--print") }
+
+	_, section, found := strings.Cut(read(t, "README.md"), "\n### Rights per provider\n")
+	require.True(t, found)
+	section, _, _ = strings.Cut(section, "\n### ")
+	rows := regexp.MustCompile("(?m)^\\| ([^|]+) \\| [^|]*`[^|]+ \\| .*`(CREATE ROLE [^`]+)`").FindAllStringSubmatch(section, -1)
+	require.Len(t, rows, 4)
+	for _, row := range rows {
+		t.Run(row[1], func(t *testing.T) {
+			want := `CREATE ROLE "schoolbell" LOGIN REPLICATION;`
+			if strings.Contains(row[1], "Amazon") {
+				exec("CREATE ROLE rds_replication")
+				want = "CREATE ROLE \"schoolbell\" LOGIN;\nGRANT rds_replication TO \"schoolbell\";"
+				exec("CREATE ROLE schoolbell LOGIN")
+				require.Contains(t, planned(), `GRANT rds_replication TO "schoolbell";`, "of a role that is there")
+				exec("DROP ROLE schoolbell")
+			}
+			require.Contains(t, planned(), want)
+			exec(row[2])
+			require.NotRegexp(t, `(?i)(create|alter) role|rds_replication`, planned())
+			exec("DROP ROLE schoolbell; DROP ROLE IF EXISTS rds_replication")
+		})
+	}
 }
 
 // execute runs a command of the program, which must end well, and answers what it printed.
