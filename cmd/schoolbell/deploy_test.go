@@ -73,32 +73,50 @@ func TestTheExampleConfigurationIsOneWithItsCommentsToo(t *testing.T) {
 	}
 }
 
-func TestTheComposeFileNamesWhatIsThere(t *testing.T) {
-	var file struct {
-		Services map[string]struct {
-			Image       string
-			Command     string
-			Build       struct{ Context, Dockerfile string }
-			Environment map[string]string
-			Volumes     []string
-			DependsOn   map[string]struct{ Condition string } `yaml:"depends_on"`
-			Ports       []string
-			Restart     string
-			Healthcheck struct {
-				Test     []string
-				Interval string
-				Retries  int
-			}
-		}
-		Volumes map[string]struct{}
+// composeService is what may be said of a service in docker-compose.yml.
+type composeService struct {
+	Image       string
+	Command     string
+	Build       struct{ Context, Dockerfile string }
+	Environment map[string]string
+	Volumes     []string
+	Tmpfs       []string
+	DependsOn   map[string]struct{ Condition string } `yaml:"depends_on"`
+	Ports       []string
+	Restart     string
+	ReadOnly    bool     `yaml:"read_only"`
+	CapDrop     []string `yaml:"cap_drop"`
+	SecurityOpt []string `yaml:"security_opt"`
+	Healthcheck struct {
+		Test        []string
+		Interval    string
+		Timeout     string
+		StartPeriod string `yaml:"start_period"`
+		Retries     int
 	}
+}
+
+type composeFile struct {
+	Services map[string]composeService
+	Volumes  map[string]struct{}
+}
+
+func readCompose(t *testing.T) composeFile {
+	t.Helper()
+	var file composeFile
 	require.NoError(t, yaml.UnmarshalWithOptions([]byte(read(t, "docker-compose.yml")), &file, yaml.DisallowUnknownField()))
-	gateways := 0
+	return file
+}
+
+func TestTheComposeFileNamesWhatIsThere(t *testing.T) {
+	file := readCompose(t)
 	for name, s := range file.Services {
 		for _, volume := range s.Volumes {
 			from, _, _ := strings.Cut(volume, ":")
 			if strings.HasPrefix(from, "./") {
-				require.FileExists(t, filepath.Join(repository, from), name)
+				_, err := os.Stat(filepath.Join(repository, from)) // Docker would make a folder of that name
+				require.NoError(t, err, name)
+				require.True(t, strings.HasSuffix(volume, ":ro"), volume)
 			} else {
 				require.Contains(t, file.Volumes, from, name)
 			}
@@ -110,10 +128,32 @@ func TestTheComposeFileNamesWhatIsThere(t *testing.T) {
 			require.FileExists(t, filepath.Join(repository, s.Build.Context, s.Build.Dockerfile))
 		}
 		if s.Image != "schoolbell" {
+			require.Regexp(t, `:v?\d+\.\d+(\.\d+)?$`, s.Image, "the same tomorrow")
+		}
+		for _, port := range s.Ports {
+			require.True(t, strings.HasPrefix(port, "127.0.0.1:"), "%s: %s is open to everybody", name, port)
+		}
+	}
+}
+
+func TestTheComposeFileRunsGatewaysThatMayDoNothingButServe(t *testing.T) {
+	file := readCompose(t)
+	gateways := 0
+	for name, s := range file.Services {
+		require.Contains(t, s.SecurityOpt, "no-new-privileges:true", name)
+		if name != "postgres" { // which begins as root, and makes its folder
+			require.True(t, s.ReadOnly, name)
+			require.Equal(t, []string{"ALL"}, s.CapDrop, name)
+		}
+		if s.Image != "schoolbell" {
 			continue
 		}
 		gateways++
 		requireCommand(t, strings.Fields(s.Command))
+		if test := s.Healthcheck.Test; len(test) > 0 {
+			require.Equal(t, []string{"CMD", "/usr/local/bin/schoolbell"}, test[:2])
+			requireCommand(t, test[2:])
+		}
 		var environ []string
 		for variable, value := range s.Environment {
 			require.True(t, strings.HasPrefix(variable, envPrefix), variable)
@@ -125,6 +165,7 @@ func TestTheComposeFileNamesWhatIsThere(t *testing.T) {
 		require.Contains(t, file.Services, dsn.Hostname(), name)
 	}
 	require.Equal(t, 2, gateways)
+	require.Contains(t, file.Services["schoolbell"].Volumes, "schoolbell:/var/lib/schoolbell", "the image's volume, which can be written to")
 }
 
 // What docker-compose.yml does, without Docker: the scripts of its PostgreSQL, init
