@@ -216,7 +216,7 @@ func installDeb(t *testing.T, deb, tag string) {
 	dpkg := func(args ...string) string {
 		t.Helper()
 		return run(t, root, []string{"DEBIAN_FRONTEND=noninteractive", "PATH=" + os.Getenv("PATH") + ":/usr/sbin:/sbin"}, "dpkg",
-			append([]string{"--root=" + root, "--force-script-chrootless", "--force-not-root"}, args...)...)
+			append([]string{"--root=" + root, "--log=" + filepath.Join(root, "var/lib/dpkg/log"), "--force-script-chrootless", "--force-not-root"}, args...)...)
 	}
 	in := func(path string) string { return filepath.Join(root, path) }
 
@@ -266,7 +266,7 @@ func installed(t *testing.T, root string) map[string]bool {
 	files := map[string]bool{}
 	require.NoError(t, filepath.WalkDir(root, func(path string, entry os.DirEntry, err error) error {
 		name := strings.TrimPrefix(path, root)
-		if err == nil && !entry.IsDir() && !strings.HasPrefix(name, "/var/lib/dpkg/") && !strings.HasPrefix(name, "/var/log/") {
+		if err == nil && !entry.IsDir() && !strings.HasPrefix(name, "/var/lib/dpkg/") {
 			files[name] = true
 		}
 		return err
