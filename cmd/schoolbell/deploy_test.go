@@ -168,6 +168,28 @@ func TestTheComposeFileRunsGatewaysThatMayDoNothingButServe(t *testing.T) {
 	require.Contains(t, file.Services["schoolbell"].Volumes, "schoolbell:/var/lib/schoolbell", "the image's volume, which can be written to")
 }
 
+// Prometheus asks the gateway, and Grafana asks Prometheus, by the names and ports that they
+// have there; what they read is mounted where they look for it.
+func TestTheComposeFileLetsPrometheusAndGrafanaSeeTheGateway(t *testing.T) {
+	file := readCompose(t)
+	admin := requireVariables(t, []string{"SCHOOLBELL_ADMIN_LISTEN=" + file.Services["schoolbell"].Environment["SCHOOLBELL_ADMIN_LISTEN"]}).AdminListen
+	require.Regexp(t, `targets: \[.?schoolbell`+string(admin)+`.?\]`, read(t, "deploy/prometheus/prometheus.yml"))
+	require.Contains(t, read(t, "deploy/prometheus/prometheus.yml"), "schoolbell.rules.yml")
+	require.Contains(t, read(t, "deploy/grafana/provisioning/datasources/prometheus.yml"), "url: http://prometheus:9090\n")
+
+	mounted := map[string]string{} // where, by what
+	for _, name := range []string{"prometheus", "grafana"} {
+		for _, volume := range file.Services[name].Volumes {
+			from, to, _ := strings.Cut(strings.TrimSuffix(volume, ":ro"), ":")
+			mounted[from] = to
+		}
+	}
+	require.Equal(t, filepath.Dir(mounted["./deploy/prometheus/prometheus.yml"]), filepath.Dir(mounted["./deploy/prometheus/schoolbell.rules.yml"]))
+	dashboard := mounted["./deploy/grafana/schoolbell.json"]
+	require.Contains(t, read(t, "deploy/grafana/provisioning/dashboards/schoolbell.yml"), "path: "+filepath.Dir(dashboard)+"\n")
+	require.Equal(t, dashboard, file.Services["grafana"].Environment["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
+}
+
 // What docker-compose.yml does, without Docker: the scripts of its PostgreSQL, init
 // as the owner, serve as the role that the scripts make.
 func TestTheSchoolOfTheComposeFileIsServedByARoleThatMayOnlyRead(t *testing.T) {
