@@ -235,7 +235,7 @@ func TestNoSecretIsInWhatTheGatewaySaysOfItself(t *testing.T) {
 	var pages strings.Builder
 	for _, path := range []string{
 		"/metrics", "/debug/pprof/", "/debug/pprof/goroutine?debug=2", "/debug/pprof/heap?debug=1", "/debug/pprof/allocs?debug=1",
-		"/debug/pprof/symbol", "/debug/pprof/cmdline",
+		"/debug/pprof/symbol", "/debug/pprof/cmdline", "/readyz", "/config", "/log", "/log-level",
 	} {
 		resp, err := http.Get("http://" + s.admin + path)
 		require.NoError(t, err)
