@@ -172,21 +172,30 @@ func (c *Check) settle(ctx context.Context, err error) time.Duration {
 	if ctx.Err() != nil {
 		return 0 // it ends with us, and says nothing
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err == nil {
-		if c.missed >= Missed {
-			c.deps.Log.Info("the self-check comes back again", "missed", c.missed)
-		}
-		c.missed, c.why, c.passed = 0, nil, time.Now()
-		return c.every
-	}
-	c.missed++
-	c.why = err
-	if c.missed == Missed {
+	before, missed := c.note(err)
+	switch { // not under the lock, which the reader of the log needs
+	case err == nil && before >= Missed:
+		c.deps.Log.Info("the self-check comes back again", "missed", before)
+	case missed == Missed:
 		c.deps.Log.Warn("the self-check does not come back", "reason", err)
 	}
-	return min(c.every, longestPause, time.Second<<min(c.missed-1, 10))
+	if err == nil {
+		return c.every
+	}
+	return min(c.every, longestPause, time.Second<<min(missed-1, 10))
+}
+
+// note answers how many rounds in a row were missed before this one, and with it.
+func (c *Check) note(err error) (before, missed int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before = c.missed
+	if err == nil {
+		c.missed, c.why, c.passed = 0, nil, time.Now()
+	} else {
+		c.missed, c.why = c.missed+1, err
+	}
+	return before, c.missed
 }
 
 // Status is nil while rounds come back, and otherwise says why not, with the remedy.
