@@ -295,7 +295,7 @@ func (p *Projection) after(tx *cdc.Tx) shadow.Checkpoint {
 	at := p.checkpoint
 	at.Applied = tx.End
 	if p.fold.changes > 0 {
-		at.Last = cdc.Mark{XID: tx.XID, Commit: tx.Commit, End: tx.End}
+		at.Last = tx.Mark()
 	}
 	return at
 }

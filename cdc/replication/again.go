@@ -48,7 +48,7 @@ func (s *stream) repeated(ctx context.Context) error {
 	if err := s.skip(ctx); err != nil {
 		return err
 	}
-	if !s.again.came(cdc.Mark{XID: s.tx.XID, Commit: s.tx.Commit, End: s.tx.End}, some) {
+	if !s.again.came(s.tx.Mark(), some) {
 		return s.setBack(s.tx.Commit)
 	}
 	return nil

@@ -102,7 +102,7 @@ func (r *Reader) apply(ctx context.Context, s *stream, sink Sink) error {
 	}
 	r.at.handed = s.tx.End
 	if some { // messages alone come again only while they are asked for
-		r.at.last = cdc.Mark{XID: s.tx.XID, Commit: s.tx.Commit, End: s.tx.End}
+		r.at.last = s.tx.Mark()
 	}
 	s.now = time.Now()
 	s.appliedAt, s.unsynced = s.now, true

@@ -301,7 +301,7 @@ func (s *sink) Apply(ctx context.Context, tx *cdc.Tx) error {
 	}
 	s.at = tx.End
 	if some {
-		s.last = cdc.Mark{XID: tx.XID, Commit: tx.Commit, End: tx.End}
+		s.last = tx.Mark()
 	}
 	for _, m := range tx.Messages {
 		s.messages = append(s.messages, string(m))

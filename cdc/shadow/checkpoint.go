@@ -34,7 +34,7 @@ func appendCheckpoint(dst []byte, c Checkpoint, newest cdc.Position) []byte {
 		dst = binary.AppendUvarint(dst, uint64(len(s)))
 		dst = append(dst, s...)
 	}
-	for _, n := range [...]uint64{uint64(c.Source.Offset), uint64(c.Last.XID), uint64(c.Last.Commit), uint64(c.Last.End), uint64(len(c.Begun))} {
+	for _, n := range [...]uint64{uint64(c.Source.Offset), uint64(c.Last.XID), uint64(c.Last.Commit), uint64(c.Last.End), uint64(c.Last.Time), uint64(len(c.Begun))} {
 		dst = binary.AppendUvarint(dst, n)
 	}
 	for _, t := range c.Begun {
@@ -79,7 +79,7 @@ func readCheckpoint(b []byte) (c Checkpoint, newest cdc.Position, err error) {
 		b = b[size:]
 		*s, b = string(b[:n]), b[n:]
 	}
-	var numbers [5]uint64
+	var numbers [6]uint64
 	for i := range numbers {
 		n, size := binary.Uvarint(b)
 		if size <= 0 {
@@ -88,8 +88,8 @@ func readCheckpoint(b []byte) (c Checkpoint, newest cdc.Position, err error) {
 		numbers[i], b = n, b[size:]
 	}
 	c.Source.Offset = cdc.LSN(numbers[0])
-	c.Last = cdc.Mark{XID: uint32(numbers[1]), Commit: cdc.LSN(numbers[2]), End: cdc.LSN(numbers[3])}
-	for range min(numbers[4], uint64(len(b))) {
+	c.Last = cdc.Mark{XID: uint32(numbers[1]), Commit: cdc.LSN(numbers[2]), End: cdc.LSN(numbers[3]), Time: int64(numbers[4])}
+	for range min(numbers[5], uint64(len(b))) {
 		var t time.Time
 		if t, b, err = cutMoment(b); err != nil {
 			return c, newest, err

@@ -17,7 +17,7 @@ const historyPrefix = 0xfe
 
 // format is the version of everything in this package that is written to the
 // disk. The store below has a version of its own.
-const format = 3
+const format = 4
 
 func formatKey() []byte     { return []byte("\xffformat") }
 func checkpointKey() []byte { return []byte("\xffcheckpoint") }

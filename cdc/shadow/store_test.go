@@ -57,7 +57,7 @@ func checkpoint(lsn int) shadow.Checkpoint {
 		Checkpoint: cdc.Checkpoint{
 			Source:  cdc.Source{System: "7301", Timeline: 2, Database: "lms", Slot: "schoolbell", Lineage: "16384 16390", Offset: 1 << 40},
 			Applied: cdc.LSN(lsn),
-			Last:    cdc.Mark{XID: 731, Commit: cdc.LSN(lsn) - 1, End: cdc.LSN(lsn)},
+			Last:    cdc.Mark{XID: 731, Commit: cdc.LSN(lsn) - 1, End: cdc.LSN(lsn), Time: 1_795_000_000_000_000 + int64(lsn)},
 		},
 		Profile:  "abc",
 		Complete: true, Generation: 0x20,
