@@ -34,6 +34,7 @@ func arrows() map[string][]string {
 		"wsserver/selfcheck":         {},
 		"metrics":                    {},
 		"deploy":                     {}, // tests of what is delivered
+		"deploy/bench":               {"deploy/postgres", "deploy/school"},
 		"deploy/postgres":            {},
 		"deploy/postgres/pgtest":     {"deploy/postgres"},
 		"deploy/grafana":             {},

@@ -195,3 +195,9 @@ func metric(page, name string) string {
 	}
 	return ""
 }
+
+// value is that number, 0 where there is none.
+func value(page, name string) float64 {
+	v, _ := strconv.ParseFloat(metric(page, name), 64)
+	return v
+}
