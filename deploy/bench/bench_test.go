@@ -68,13 +68,13 @@ func TestEveryMeasureRunsToItsEndAndReportsFigures(t *testing.T) {
 		require.Equal(t, m.name, r.Looks[i].Measure)
 	}
 	for _, what := range []string{"transactions of 1 row", "transactions of 100 rows", "one transaction of 2,000 rows"} {
-		require.Positive(t, figure1(t, r, what).Ours.Medians[0])
+		require.Positive(t, figureOf(t, r, what).Ours.Medians[0])
 	}
-	require.Zero(t, figure1(t, r, "queries to the LMS's database after the snapshot, but for credentials and monitoring").Ours.Medians[0])
-	require.Positive(t, figure1(t, r, "2,000 submissions, first start").Ours.Medians[0])
+	require.Zero(t, figureOf(t, r, "queries to the LMS's database after the snapshot, but for credentials and monitoring").Ours.Medians[0])
+	require.Positive(t, figureOf(t, r, "2,000 submissions, first start").Ours.Medians[0])
 }
 
-func figure1(t *testing.T, r report, what string) *figure {
+func figureOf(t *testing.T, r report, what string) *figure {
 	t.Helper()
 	for _, f := range r.Figures {
 		if f.What == what {

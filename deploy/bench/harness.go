@@ -47,7 +47,11 @@ func benchmark(ctx context.Context, o options, out, log io.Writer) error {
 		if len(o.only) > 0 && !slices.Contains(o.only, m.name) {
 			continue
 		}
-		if err := b.measure(ctx, m); err != nil {
+		err := b.measure(ctx, m)
+		if ctx.Err() != nil {
+			err = context.Cause(ctx) // said once, not by all that it broke off
+		}
+		if err != nil {
 			failures = append(failures, fmt.Errorf("%s: %w", m.name, err))
 			b.result.Failures = append(b.result.Failures, failures[len(failures)-1].Error())
 		}

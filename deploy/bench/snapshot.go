@@ -92,12 +92,16 @@ func (l *lms) tellSnapshots(threads int, all []taken) {
 	l.report(what+"our memory at most", "MB", each(func(t taken) float64 { return t.peak })...)
 	resident := l.report(what+"resident afterwards", "MB", each(func(t taken) float64 { return t.resident })...)
 	l.report(what+"resident for each, all of the process", "bytes", each(func(t taken) float64 { return t.perThread })...)
-	l.report(what+"on disk for each", "bytes", each(func(t taken) float64 { return t.disk })...).atMost("", 60)
+	disk := l.report(what+"on disk for each", "bytes", each(func(t taken) float64 { return t.disk })...)
 	restart := l.report(what+"restart until /readyz is 200", "s", each(func(t taken) float64 { return t.restart })...)
-	if threads >= 10_000_000 {
-		resident.atMost("", 256)
-	} else if threads >= 1_000_000 {
+	if threads >= 1_000_000 { // with fewer, what does not depend on them weighs too much
+		disk.atMost("", 60)
+	}
+	switch threads {
+	case 1_000_000:
 		restart.atMost("", 2)
+	case 10_000_000:
+		resident.atMost("", 256)
 	}
 }
 
