@@ -123,7 +123,7 @@ func (l *backlog) write(ctx context.Context) error {
 	if err := l.exec(ctx, `SELECT pg_copy_logical_replication_slot('schoolbell', 'kept')`); err != nil {
 		return err
 	}
-	if err := l.work(ctx); err != nil {
+	if err := l.change(ctx); err != nil {
 		return err
 	}
 	var err error
@@ -134,7 +134,8 @@ func (l *backlog) write(ctx context.Context) error {
 	return l.exec(ctx, `SET synchronous_commit = on; UPDATE assignments_assignmentsubmission SET grade = 101 WHERE id = 1`)
 }
 
-func (l *backlog) work(ctx context.Context) error {
+// change makes the changes.
+func (l *backlog) change(ctx context.Context) error {
 	if l.each == 0 {
 		l.events = map[string]int{"submission": l.rows}
 		return l.exec(ctx, fmt.Sprintf(handIn, l.rows))

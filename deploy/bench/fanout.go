@@ -49,7 +49,7 @@ type fan struct {
 }
 
 func (b *bench) fanoutTo(ctx context.Context, sockets int) error {
-	l, err := b.newLMS(ctx, school.Size{Teachers: b.Burst, Admins: sockets, Students: 25}, 1, durable())
+	l, err := b.newLMS(ctx, school.Size{Teachers: b.Burst, Admins: sockets, Students: 25}, 1, nil)
 	if err != nil {
 		return err
 	}

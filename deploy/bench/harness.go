@@ -42,6 +42,9 @@ func benchmark(ctx context.Context, o options, out, log io.Writer) error {
 	if err := b.prepare(ctx); err != nil {
 		return err
 	}
+	if o.quick {
+		b.result.Warnings = append(b.result.Warnings, "the sizes of -quick are too small for figures to be quoted")
+	}
 	var failures []error
 	for _, m := range measures() {
 		if len(o.only) > 0 && !slices.Contains(o.only, m.name) {

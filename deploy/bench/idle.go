@@ -21,7 +21,7 @@ func (b *bench) idle(ctx context.Context) error {
 		}
 	}
 	people := numbers[len(numbers)-1]
-	l, err := b.newLMS(ctx, school.Size{Teachers: people, Students: 25}, 1, durable())
+	l, err := b.newLMS(ctx, school.Size{Teachers: people, Students: 25}, 1, nil)
 	if err != nil {
 		return err
 	}

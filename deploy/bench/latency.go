@@ -43,7 +43,7 @@ func (b *bench) latencyTo(ctx context.Context, receivers int) error {
 	}
 	// A row that is graded again between two polls would be seen once.
 	works := 1 + 3*slices.Max(b.Rates)/teachers
-	l, err := b.newLMS(ctx, school.Size{Teachers: teachers, Admins: 1, Students: max(100, works)}, works, durable())
+	l, err := b.newLMS(ctx, school.Size{Teachers: teachers, Admins: 1, Students: max(100, works)}, works, nil)
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/url"
 	"os/exec"
 	"sync"
@@ -35,9 +34,6 @@ type lms struct {
 	work   []int64 // submissions: one of each teacher in their order, then the second of each, and so on
 }
 
-// durable is how an LMS runs: nothing is changed but what a slot needs.
-func durable() map[string]string { return map[string]string{} }
-
 // fast is for work that is only made to be read: nothing of it has to be durable.
 func fast() map[string]string {
 	return map[string]string{
@@ -47,11 +43,10 @@ func fast() map[string]string {
 }
 
 // newLMS makes a school. Every teacher has one assignment with the work of so many
-// students.
+// students. Without settings its server runs as an LMS's does, with every commit on
+// the disk.
 func (b *bench) newLMS(ctx context.Context, size school.Size, works int, settings map[string]string) (*lms, error) {
-	all := map[string]string{"max_connections": "100"}
-	maps.Copy(all, settings)
-	server, err := postgres.Start(ctx, postgres.Options{Settings: all, Log: b.log})
+	server, err := postgres.Start(ctx, postgres.Options{Settings: settings, Log: b.log})
 	if err != nil {
 		return nil, err
 	}

@@ -103,6 +103,7 @@ func command(args []string) error {
 // options are what the command line says.
 type options struct {
 	sizes
+	quick    bool
 	only     []string
 	json     string
 	profiles string // folder for profiles of the gateway; "": none
@@ -110,8 +111,8 @@ type options struct {
 
 // parse reads the command line; help goes to usage.
 func parse(args []string, usage io.Writer) (options, error) {
-	o := options{sizes: fullSizes()}
-	if slices.Contains(args, "-quick") || slices.Contains(args, "--quick") {
+	o := options{sizes: fullSizes(), quick: slices.Contains(args, "-quick") || slices.Contains(args, "--quick")}
+	if o.quick {
 		o.sizes = quickSizes() // before the others, which change single sizes of either
 	}
 	var names []string
@@ -120,7 +121,7 @@ func parse(args []string, usage io.Writer) (options, error) {
 	}
 	set := flag.NewFlagSet("bench", flag.ContinueOnError)
 	set.SetOutput(io.Discard) // it would say a mistake twice, and all flags with it
-	set.Bool("quick", false, "small sizes, 2 to 3 minutes in all, to see that everything runs")
+	set.BoolVar(&o.quick, "quick", o.quick, "small sizes, 2 to 3 minutes in all, to see that everything runs")
 	set.StringVar(&o.json, "json", "", "also write the figures to this `file`")
 	set.StringVar(&o.profiles, "profiles", "", "write processor profiles of the gateway under drain and fanout to this `folder`; they cost a little")
 	set.Func("only", "`measures`, some of "+strings.Join(names, ","), func(text string) error {
