@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -113,6 +114,35 @@ func (g *gateway) resident(ctx context.Context) (float64, error) {
 		}
 	}
 	return memoryOf(g.pid(), "VmRSS")
+}
+
+// memory is what a process holds, in bytes.
+type memory struct {
+	resident float64 // as the system counts it
+	inUse    float64 // of it what Go has in use, without what it keeps for later
+}
+
+// settled is the gateway's memory when it gives no more back to the system, which takes
+// Go some seconds after a peak.
+func (g *gateway) settled(ctx context.Context) (m memory, err error) {
+	last := math.Inf(1)
+	err = until(ctx, 500*time.Millisecond, time.Minute, "the gateway's memory settles", func() (bool, error) {
+		m.resident, err = g.resident(ctx)
+		settled := m.resident > 0.99*last
+		last = m.resident
+		return settled, err
+	})
+	if err != nil {
+		return m, err
+	}
+	for _, name := range []string{"go_memstats_heap_inuse_bytes", "go_memstats_stack_inuse_bytes", "go_memstats_gc_sys_bytes", "go_memstats_other_sys_bytes"} {
+		value, err := g.metric(ctx, name)
+		if err != nil {
+			return m, err
+		}
+		m.inUse += value
+	}
+	return m, nil
 }
 
 // logged is one line of the gateway's log.
