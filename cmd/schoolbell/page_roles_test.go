@@ -84,6 +84,9 @@ func TestTeacherTutorAndAdminEachSeeWhatIsTheirsOnThePage(t *testing.T) {
 		page.WaitState("live")
 		page.WaitText("#feed", title(n))
 		require.NotContains(t, page.URL(), p.Token)
+		// What is drawn late moves what is below it from under the mouse.
+		page.WaitText("#assignments tbody", title(n))
+		page.Wait(`document.querySelector('.plot canvas')`)
 		page.Click("#measure")
 		page.WaitText("#latency", "ms")
 

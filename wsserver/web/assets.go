@@ -10,6 +10,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -36,17 +37,32 @@ func plain(source []byte) []byte {
 	}))
 }
 
-// asset is one file, ready to be sent.
-type asset struct {
+// file is one of ours, ready to be sent.
+type file struct {
 	name, contentType, etag string
-	body, packed            []byte
-	policy                  string
-	shared                  bool // with pages of any origin
+	body                    []byte
+	packed                  func() []byte // once somebody asks
+	shared                  bool          // with pages of any origin
 }
 
-// assets are all files: the page and what it loads, the client, and what is not ours.
+// asset is a file under a policy.
+type asset struct {
+	*file
+	policy string
+}
+
+// assets are all files.
 func assets(policy string) []asset {
 	var all []asset
+	for _, f := range files() {
+		all = append(all, asset{f, policy})
+	}
+	return all
+}
+
+// files are the page and what it loads, the client, and what is not ours.
+var files = sync.OnceValue(func() []*file {
+	var all []*file
 	for _, folder := range []string{"static", "client", "vendor"} {
 		entries, err := embedded.ReadDir(folder)
 		if err != nil {
@@ -61,13 +77,14 @@ func assets(policy string) []asset {
 				body = plain(body)
 			}
 			sum := sha256.Sum256(body)
-			all = append(all, asset{
-				e.Name(), contentType(e.Name()), hex.EncodeToString(sum[:12]), body, pack(body), policy, path.Ext(e.Name()) != ".html",
+			all = append(all, &file{
+				e.Name(), contentType(e.Name()), hex.EncodeToString(sum[:12]), body,
+				sync.OnceValue(func() []byte { return pack(body) }), path.Ext(e.Name()) != ".html",
 			})
 		}
 	}
 	return all
-}
+})
 
 func pack(body []byte) []byte {
 	var b bytes.Buffer
@@ -114,9 +131,11 @@ func (a asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	h.Set("Vary", "Accept-Encoding")
 	body, etag := a.body, a.etag
-	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") && len(a.packed) < len(a.body) {
-		h.Set("Content-Encoding", "gzip")
-		body, etag = a.packed, a.etag+"-gzip"
+	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		if packed := a.packed(); len(packed) < len(body) {
+			h.Set("Content-Encoding", "gzip")
+			body, etag = packed, a.etag+"-gzip"
+		}
 	}
 	h.Set("ETag", `"`+etag+`"`)
 	http.ServeContent(w, r, a.name, time.Time{}, bytes.NewReader(body))
