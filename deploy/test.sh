@@ -107,6 +107,8 @@ if [ "$(go env CGO_ENABLED)" != 1 ] || ! have "$(go env CC)"; then
 	step "no C compiler: the tests run without the race detector; fix: apt-get install gcc libc6-dev, and CGO_ENABLED=1"
 	race=
 fi
+# Otherwise each of the hundreds of programs that the tests start and end sleeps for a second.
+export GORACE="atexit_sleep_ms=0 ${GORACE:-}"
 step "tests"
 # A missing server fails a test here instead of skipping it.
 export SCHOOLBELL_TEST_REQUIRE=1
