@@ -168,15 +168,19 @@ func copyProgram(t *testing.T) string {
 	program := filepath.Join(dir, "schoolbell")
 	self, err := os.Executable()
 	require.NoError(t, err)
-	from, err := os.Open(self)
+	content, err := os.ReadFile(self)
 	require.NoError(t, err)
-	defer from.Close()
-	to, err := os.OpenFile(program, os.O_WRONLY|os.O_CREATE, 0o755)
-	require.NoError(t, err)
-	_, err = io.Copy(to, from)
-	require.NoError(t, err)
-	require.NoError(t, to.Close())
+	writeProgram(t, program, content)
 	return program
+}
+
+// writeProgram writes a program that is started next. What another test forks meanwhile
+// would have it open for a moment, and it could not be started: "text file busy".
+func writeProgram(t *testing.T, to string, content []byte) {
+	t.Helper()
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	require.NoError(t, os.WriteFile(to, content, 0o755))
 }
 
 // waitFor waits until the demo has said something, and answers the pattern's parts.

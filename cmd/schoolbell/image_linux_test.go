@@ -81,7 +81,7 @@ func TestTheImageServesFromARootFolderThatItCannotWriteTo(t *testing.T) {
 	require.NoError(t, os.MkdirAll(filepath.Join(root, filepath.Dir(i.program)), 0o755))
 	program, err := os.ReadFile(buildProgram(t))
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(root, i.program), program, 0o755))
+	writeProgram(t, filepath.Join(root, i.program), program)
 	data := "/var/lib/schoolbell"
 	// A volume of its own file system is not empty.
 	require.NoError(t, os.MkdirAll(filepath.Join(root, data, "lost+found"), 0o755))
