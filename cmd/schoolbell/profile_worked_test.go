@@ -155,7 +155,16 @@ func TestTheWorkedExampleTellsEachKindOfEventToTheRightPeople(t *testing.T) {
 	s.exec(`UPDATE exercise SET due_date = now() WHERE id = 1`)
 	until(`"type":"assignment_closed"`, "Chief", "Ina")
 	s.exec(`INSERT INTO exercise (id, course_id, title, max_points) VALUES (3, 1, 'The end', 1), (4, 2, 'The end', 1)`)
-	until("The end", "Chief", "Ina", "Ada", "Bob", "Eve")
+	until("The end", "Ina", "Ada", "Bob", "Eve")
+	dashboards["Chief"].await(t, "both ends", func() bool {
+		ends := 0
+		for _, e := range dashboards["Chief"].events {
+			if strings.Contains(e.fields, "The end") {
+				ends++
+			}
+		}
+		return ends == 2
+	})
 
 	work := []string{"assignment Hashing", "assignment Sorting"}
 	taught := slices.Concat(work, []string{"submission Sorting of Ada", "submission Hashing of Bob", "grade Sorting of Ada: 87.5", "grade Hashing of Bob: 60 by a machine"})
