@@ -17,26 +17,11 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/schoolbell/schoolbell/deploy/lacking"
 )
 
 const repository = ".."
-
-// find answers the path of a program, or ends the test with what to install.
-func find(t *testing.T, program, from string) string {
-	t.Helper()
-	// Debian has some where an ordinary user's PATH does not lead.
-	for _, name := range []string{program, "/usr/sbin/" + program} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	missing := "this test needs " + program + "; fix: apt-get install " + from
-	if os.Getenv("SCHOOLBELL_TEST_REQUIRE") == "1" {
-		t.Fatal(missing)
-	}
-	t.Skip(missing)
-	return ""
-}
 
 // try runs a program in a folder, with more variables, and answers what it wrote.
 func try(dir string, env []string, program string, args ...string) (string, error) {
@@ -86,7 +71,7 @@ func release(t *testing.T, dir string, env ...string) {
 // habits.
 func TestAReleaseIsTheSameBytesWhereverItIsBuilt(t *testing.T) {
 	for _, program := range []string{"git", "dpkg-deb"} {
-		find(t, program, "git dpkg")
+		lacking.Program(t, program, "git dpkg")
 	}
 	const tag = "v0.9.7-rc.1"
 	here, there := t.TempDir(), filepath.Join(t.TempDir(), "another", "longer", "folder")

@@ -7,13 +7,15 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/schoolbell/schoolbell/deploy/lacking"
 )
 
 // verifyUnit has systemd look for mistakes in a unit, which starts the program named
 // instead of its own: that need not be installed.
 func verifyUnit(t *testing.T, unit, program, instead string) {
 	t.Helper()
-	analyze := find(t, "systemd-analyze", "systemd")
+	analyze := lacking.Program(t, "systemd-analyze", "systemd")
 	path := filepath.Join(t.TempDir(), "schoolbell.service")
 	require.Contains(t, unit, "ExecStart="+program+" ")
 	require.NoError(t, os.WriteFile(path, []byte(strings.ReplaceAll(unit, "ExecStart="+program+" ", "ExecStart="+instead+" ")), 0o644))
@@ -31,7 +33,7 @@ func TestTheUnitIsSoundAndLeavesLittleOpen(t *testing.T) {
 	require.NoError(t, err)
 	verifyUnit(t, string(content), "/usr/local/bin/schoolbell", os.Args[0])
 
-	analyze := find(t, "systemd-analyze", "systemd")
+	analyze := lacking.Program(t, "systemd-analyze", "systemd")
 	out, err := try("", nil, analyze, "security", "--offline=true", "--no-pager", "--threshold="+mostExposed, "schoolbell.service")
 	require.NoError(t, err, "%s", out)
 }

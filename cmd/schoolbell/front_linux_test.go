@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -19,6 +18,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/stretchr/testify/require"
 
+	"github.com/schoolbell/schoolbell/deploy/lacking"
 	"github.com/schoolbell/schoolbell/deploy/school"
 )
 
@@ -29,23 +29,6 @@ type front struct {
 	address string
 	trust   *tls.Config
 	log     string // its file
-}
-
-// findProgram answers the path of a program, or ends the test with what to install.
-func findProgram(t *testing.T, program, from string) string {
-	t.Helper()
-	// Debian has some where an ordinary user's PATH does not lead.
-	for _, name := range []string{program, "/usr/sbin/" + program} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	missing := "this test needs " + program + "; fix: apt-get install " + from
-	if os.Getenv("SCHOOLBELL_TEST_REQUIRE") == "1" {
-		t.Fatal(missing)
-	}
-	t.Skip(missing)
-	return ""
 }
 
 // example is a file of deploy/ with other values in place of its own, each of which it has.
@@ -70,7 +53,7 @@ const (
 // nginx starts one of its own, in a folder of its own.
 func (s *site) nginx(t *testing.T, dir string, cert Config) front {
 	t.Helper()
-	program := findProgram(t, "nginx", "nginx")
+	program := lacking.Program(t, "nginx", "nginx")
 	f := front{site: s, address: freePort(t), log: filepath.Join(dir, "access.log")}
 	conf := example(t, "deploy/nginx/schoolbell.conf",
 		"listen 443 ssl http2;", "listen "+f.address+" ssl http2;", "\tlisten [::]:443 ssl http2;\n", "",
@@ -92,7 +75,7 @@ func (s *site) nginx(t *testing.T, dir string, cert Config) front {
 // caddy starts one of its own, with a certificate that is there instead of one to be got.
 func (s *site) caddy(t *testing.T, dir string, cert Config) front {
 	t.Helper()
-	program := findProgram(t, "caddy", "caddy")
+	program := lacking.Program(t, "caddy", "caddy")
 	f := front{site: s, address: freePort(t), log: filepath.Join(dir, "access.log")}
 	conf := "{\n\tadmin off\n\tauto_https off\n}\n" + example(t, "deploy/caddy/Caddyfile",
 		"\nlive.example.org {", "\nhttps://"+f.address+" {\n\ttls "+cert.TLSCertificate+" "+cert.TLSKey,

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/schoolbell/schoolbell/deploy/lacking"
 )
 
 var update = flag.Bool("update", false, "write testdata/sessions.json anew, with sessions of the Django of this machine")
@@ -49,11 +51,7 @@ func startDjango(t *testing.T, db, secret string) *djangoLMS {
 	t.Helper()
 	const python = "/usr/bin/python3" // Debian's own, which finds Debian's Django
 	if err := osexec.Command(python, "-c", "import django, psycopg2").Run(); err != nil {
-		const need = "this test needs Django; fix: apt-get install python3-django python3-psycopg2"
-		if os.Getenv("SCHOOLBELL_TEST_REQUIRE") == "1" {
-			t.Fatal(need)
-		}
-		t.Skip(need)
+		lacking.End(t, "this test needs Django; fix: apt-get install python3-django python3-psycopg2")
 	}
 	u, err := url.Parse(db)
 	require.NoError(t, err)

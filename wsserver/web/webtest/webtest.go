@@ -32,6 +32,8 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
+
+	"github.com/schoolbell/schoolbell/deploy/lacking"
 )
 
 // patience is how long a page may take to show what a test waits for.
@@ -103,11 +105,7 @@ func find(t testing.TB) string {
 			return bin
 		}
 	}
-	const missing = "no Chromium in PATH: apt-get install chromium"
-	if os.Getenv("SCHOOLBELL_TEST_REQUIRE") == "1" {
-		t.Fatal(missing)
-	}
-	t.Skip(missing)
+	lacking.End(t, "no Chromium in PATH: apt-get install chromium")
 	return ""
 }
 
@@ -270,11 +268,7 @@ func (p *Page) Barriers() []string {
 	_, here, _, _ := goruntime.Caller(0)
 	axe, err := os.ReadFile(filepath.Join(filepath.Dir(here), "node_modules", "axe-core", "axe.min.js"))
 	if err != nil {
-		const missing = "no axe-core: npm ci --prefix wsserver/web/webtest"
-		if os.Getenv("SCHOOLBELL_TEST_REQUIRE") == "1" {
-			p.t.Fatal(missing)
-		}
-		p.t.Skip(missing)
+		lacking.End(p.t, "no axe-core: npm ci --prefix wsserver/web/webtest")
 	}
 	p.Value("void (() => {"+string(axe)+"\n})()", nil)
 	p.Value(`void axe.run(document, { resultTypes: ['violations'] }).then((result) => {
