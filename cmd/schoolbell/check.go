@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -30,13 +29,9 @@ database, and leaves nothing behind: what it reads is kept in a temporary folder
 (TMPDIR) until it ends.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := loadConfig(cmd.Flags(), os.Environ(), "database")
+			cfg, p, err := loadForDatabase(cmd.Flags())
 			if err != nil {
 				return err
-			}
-			p, err := profile.Open(cfg.Profile)
-			if err != nil {
-				return usageError{err}
 			}
 			wrong := check(cmd, cfg, p, !dry)
 			if !dry || cmd.Context().Err() != nil {

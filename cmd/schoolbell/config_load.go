@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/schoolbell/schoolbell/cdc/profile"
 )
 
 // What the environment tells. Every variable with the prefix must be known, so
@@ -61,6 +63,20 @@ type places map[string]string
 func loadConfig(flags *pflag.FlagSet, environ []string, required ...string) (Config, error) {
 	cfg, _, err := loadPlaces(flags, environ, required...)
 	return cfg, err
+}
+
+// loadForDatabase reads the configuration of a command that asks the LMS's database, and
+// the profile that it names.
+func loadForDatabase(flags *pflag.FlagSet) (Config, *profile.Profile, error) {
+	cfg, err := loadConfig(flags, os.Environ(), "database")
+	if err != nil {
+		return cfg, nil, err
+	}
+	p, err := profile.Open(cfg.Profile)
+	if err != nil {
+		return cfg, nil, usageError{err}
+	}
+	return cfg, p, nil
 }
 
 // loadPlaces is loadConfig, and says where each setting was given.

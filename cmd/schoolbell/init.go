@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -30,13 +29,9 @@ a change of the profile or of the LMS's tables.`,
 		Example: `  schoolbell init --database postgres://owner:password@db.example.org/lms --role schoolbell --print`,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := loadConfig(cmd.Flags(), os.Environ(), "database")
+			cfg, p, err := loadForDatabase(cmd.Flags())
 			if err != nil {
 				return err
-			}
-			p, err := profile.Open(cfg.Profile)
-			if err != nil {
-				return usageError{err}
 			}
 			if print {
 				return printInit(cmd, cfg, p, role)

@@ -12,7 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/schoolbell/schoolbell/cdc/profile"
 	"github.com/schoolbell/schoolbell/cdc/replication"
 )
 
@@ -36,13 +35,9 @@ no terminal can be asked, --yes consents.`,
 		Example: "  schoolbell uninstall --database postgres://owner:password@db.example.org/lms --role schoolbell",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := loadConfig(cmd.Flags(), os.Environ(), "database")
+			cfg, p, err := loadForDatabase(cmd.Flags())
 			if err != nil {
 				return err
-			}
-			p, err := profile.Open(cfg.Profile)
-			if err != nil {
-				return usageError{err}
 			}
 			rc := initConfig(cfg, p, role)
 			plan, err := replication.PlanRemoval(cmd.Context(), rc)

@@ -3,13 +3,11 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/schoolbell/schoolbell/cdc/profile"
 	"github.com/schoolbell/schoolbell/cdc/replication"
 )
 
@@ -62,13 +60,9 @@ func upgradeStep(name, short, long string,
 		Use: name, Short: short, Long: long, Args: noArgs,
 		Example: "  schoolbell upgrade " + name + " --database postgres://owner:password@db.example.org/lms --role schoolbell",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := loadConfig(cmd.Flags(), os.Environ(), "database")
+			cfg, p, err := loadForDatabase(cmd.Flags())
 			if err != nil {
 				return err
-			}
-			p, err := profile.Open(cfg.Profile)
-			if err != nil {
-				return usageError{err}
 			}
 			rc := initConfig(cfg, p, role)
 			u, err := plan(cmd, rc)
