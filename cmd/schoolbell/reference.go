@@ -20,16 +20,23 @@ func configReference() string {
 		if s.def != "" {
 			def = code(s.def)
 		}
-		help := s.help
-		if s.min != "" {
-			help += " At least " + s.min + "."
-		}
-		if s.reloads {
-			help += " *Reloadable.*"
-		}
+		help := s.helpAnd("*Reloadable.*")
 		fmt.Fprintf(&b, "| %s | `--%s` %s | %s | %s | %s |\n", key, s.flag(), s.unit, variable, def, help)
 	}
 	return b.String()
+}
+
+// helpAnd is the help with what the other tags say: the smallest value, and a word where
+// the setting is reloadable.
+func (s setting) helpAnd(reloadable string) string {
+	help := s.help
+	if s.min != "" {
+		help += " At least " + s.min + "."
+	}
+	if s.reloads {
+		help += " " + reloadable
+	}
+	return help
 }
 
 func code(text string) string { return "`" + text + "`" }
@@ -44,13 +51,7 @@ func configFileReference() string {
 		if s.key == "config" {
 			continue // it cannot stand in the file
 		}
-		help := s.help
-		if s.min != "" {
-			help += " At least " + s.min + "."
-		}
-		if s.reloads {
-			help += " Reloadable."
-		}
+		help := s.helpAnd("Reloadable.")
 		where := "--" + s.flag() + ", " + s.env
 		if s.secret {
 			where += ", or a file named in " + s.fileEnv()
