@@ -2,7 +2,6 @@ package shadow
 
 import (
 	"bytes"
-	"encoding/binary"
 	"iter"
 	"time"
 
@@ -174,7 +173,7 @@ func (s *Store) Trim(olderThan time.Time, maxBytes int64) (removed int, err erro
 		return 0, explain(s.dir, err)
 	}
 	s.events = max(s.events-int64(removed), 0)
-	if err := b.Set(eventsKey(), binary.BigEndian.AppendUint64(nil, uint64(s.events)), nil); err != nil {
+	if err := setEvents(b, s.events, nil); err != nil {
 		return 0, explain(s.dir, err)
 	}
 	s.kept = cut // both are under mu: who asks for Kept after having read is told of the removal

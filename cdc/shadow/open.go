@@ -231,7 +231,7 @@ func (s *Store) dropUncovered() error {
 	if err := b.DeleteRange(from, []byte{historyPrefix + 1}, nil); err != nil {
 		return explain(s.dir, err)
 	}
-	if err := b.Set(eventsKey(), binary.BigEndian.AppendUint64(nil, uint64(s.events)), nil); err != nil {
+	if err := setEvents(b, s.events, nil); err != nil {
 		return explain(s.dir, err)
 	}
 	if err := s.strictly(func() error { return b.Commit(pebble.Sync) }); err != nil {

@@ -3,6 +3,8 @@ package shadow
 import (
 	"encoding/binary"
 
+	"github.com/cockroachdb/pebble/v2"
+
 	"github.com/schoolbell/schoolbell/cdc"
 )
 
@@ -44,10 +46,14 @@ func (b *Batch) number() int64 {
 		n = 0
 	}
 	if n += b.added; b.added > 0 || b.dropped {
-		b.buf = binary.BigEndian.AppendUint64(b.buf[:0], uint64(n))
-		b.note(b.b.Set(eventsKey(), b.buf, nil))
+		b.note(setEvents(b.b, n, b.buf))
 	}
 	return n
+}
+
+// setEvents writes how many events there are, in the memory of buf as far as that goes.
+func setEvents(b *pebble.Batch, n int64, buf []byte) error {
+	return b.Set(eventsKey(), binary.BigEndian.AppendUint64(buf[:0], uint64(n)), nil)
 }
 
 // loadEvents reads how many events there are; known is false where an earlier version
