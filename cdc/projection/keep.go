@@ -45,6 +45,42 @@ func (p *Projection) keep(at shadow.Checkpoint, meant Result, more bool) error {
 	return p.flushUnless(more)
 }
 
+// keepByClock stores what came of a moment, durably, and publishes it.
+func (p *Projection) keepByClock(w *eventWriter) error {
+	meant := Result{People: p.fold.changedRights(), Events: w.events}
+	told := p.told
+	p.told = w.newest()
+	meant.Cursor = p.cursor()
+	if err := p.storeByClock(meant, w); err != nil {
+		p.told = told
+		return err
+	}
+	p.count(w)
+	return nil
+}
+
+func (p *Projection) storeByClock(meant Result, w *eventWriter) error {
+	if p.fold.large() {
+		if err := p.keepLarge(p.checkpoint, meant, w); err != nil {
+			return err
+		}
+		return p.store.Sync()
+	}
+	batch := p.newBatch()
+	p.fold.store(batch)
+	if err := p.commit(batch, p.checkpoint, w.events); err != nil {
+		return err
+	}
+	if err := p.store.Sync(); err != nil {
+		return err
+	}
+	p.reveal()
+	if len(meant.Events) > 0 || len(meant.People) > 0 {
+		p.publish(meant)
+	}
+	return nil
+}
+
 // keepLarge makes a large transaction true, publishes its events part by part from the
 // history, where they are already, and moves its rows to where they belong. Nobody but
 // the next transaction asks for them there.

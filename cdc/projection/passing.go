@@ -90,39 +90,3 @@ func (p *Projection) pass(at time.Time) error {
 	p.passing = moment{}
 	return p.keepByClock(w)
 }
-
-// keepByClock stores what came of a moment, durably, and publishes it.
-func (p *Projection) keepByClock(w *eventWriter) error {
-	meant := Result{People: p.fold.changedRights(), Events: w.events}
-	told := p.told
-	p.told = w.newest()
-	meant.Cursor = p.cursor()
-	if err := p.storeByClock(meant, w); err != nil {
-		p.told = told
-		return err
-	}
-	p.count(w)
-	return nil
-}
-
-func (p *Projection) storeByClock(meant Result, w *eventWriter) error {
-	if p.fold.large() {
-		if err := p.keepLarge(p.checkpoint, meant, w); err != nil {
-			return err
-		}
-		return p.store.Sync()
-	}
-	batch := p.newBatch()
-	p.fold.store(batch)
-	if err := p.commit(batch, p.checkpoint, w.events); err != nil {
-		return err
-	}
-	if err := p.store.Sync(); err != nil {
-		return err
-	}
-	p.reveal()
-	if len(meant.Events) > 0 || len(meant.People) > 0 {
-		p.publish(meant)
-	}
-	return nil
-}
