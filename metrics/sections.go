@@ -241,3 +241,16 @@ func signInSection(source func() SignIn) prometheus.Collector {
 			}),
 	}}
 }
+
+func selfCheckSection(source func() SelfCheck) prometheus.Collector {
+	type S = SelfCheck
+	return section[S]{source, []scraped[S]{
+		newScraped(prometheus.GaugeValue, "self_check_ok",
+			"Whether what we write into PostgreSQL's log comes back over a WebSocket; absent while self_check is off.",
+			nil, func(s S, emit func(float64, ...string)) {
+				if !s.Off {
+					emit(truth(s.OK))
+				}
+			}),
+	}}
+}

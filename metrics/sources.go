@@ -116,3 +116,9 @@ type SignIn struct {
 	Queries        map[string]uint64 // to the LMS's database, by what for
 	Known, Unknown uint64            // credentials of which the LMS's answer was remembered, and was not
 }
+
+// SelfCheck is how the gateway's self-check stands.
+type SelfCheck struct {
+	Off bool // then the page has no gauge, and no alert can mistake it for a failure
+	OK  bool
+}
