@@ -155,6 +155,11 @@ func (s *Store) Trim(olderThan time.Time, maxBytes int64) (removed int, err erro
 	if err != nil || removed == 0 {
 		return 0, err
 	}
+	// What the log brought again after it had been removed stands before what is kept.
+	again, err := s.countEvents([]byte{historyPrefix}, pastHistoryKey(from))
+	if err != nil {
+		return 0, err
+	}
 	if err := s.enter(); err != nil {
 		return 0, err
 	}
@@ -172,7 +177,7 @@ func (s *Store) Trim(olderThan time.Time, maxBytes int64) (removed int, err erro
 	if err := b.Set(keptKey(), appendPosition(nil, cut), nil); err != nil {
 		return 0, explain(s.dir, err)
 	}
-	s.events = max(s.events-int64(removed), 0)
+	s.events = max(s.events-int64(removed)-again, 0)
 	if err := setEvents(b, s.events, nil); err != nil {
 		return 0, explain(s.dir, err)
 	}

@@ -172,7 +172,7 @@ func (s *Store) load() error {
 		return err
 	}
 	if !known {
-		if s.events, err = s.countEvents([]byte{historyPrefix}); err != nil {
+		if s.events, err = s.countEvents([]byte{historyPrefix}, []byte{historyPrefix + 1}); err != nil {
 			return err
 		}
 	}
@@ -221,7 +221,7 @@ func (s *Store) dropUncovered() error {
 	if s.covered == (cdc.Position{}) {
 		from = []byte{historyPrefix}
 	}
-	found, err := s.countEvents(from)
+	found, err := s.countEvents(from, []byte{historyPrefix + 1})
 	if err != nil || found == 0 {
 		return err
 	}

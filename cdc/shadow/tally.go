@@ -70,9 +70,9 @@ func (s *Store) loadEvents() (known bool, err error) {
 	return true, nil
 }
 
-// countEvents counts those after a key.
-func (s *Store) countEvents(from []byte) (n int64, err error) {
-	err = s.walk(from, []byte{historyPrefix + 1}, func(_, _ []byte) (bool, error) {
+// countEvents counts those from a key up to before another one.
+func (s *Store) countEvents(from, to []byte) (n int64, err error) {
+	err = s.walk(from, to, func(_, _ []byte) (bool, error) {
 		n++
 		return true, nil
 	})

@@ -76,6 +76,27 @@ func TestEventsThatAreAppendedInAnyOrderAreCountedOnce(t *testing.T) {
 	}
 }
 
+// A part of a large transaction may be as old as what is removed, and comes again after a
+// start.
+func TestAnEventThatComesAgainAfterItWasRemovedIsCountedUntilItIsRemovedAgain(t *testing.T) {
+	s := open(t, t.TempDir())
+	trim := func() {
+		t.Helper()
+		_, err := s.Trim(noon.Add(time.Hour), 0)
+		require.NoError(t, err)
+		require.Zero(t, s.HistoryEvents())
+	}
+	commit(t, s, func(b *shadow.Batch) { b.Append(event(2, 1)) })
+	trim()
+	commit(t, s, func(b *shadow.Batch) {
+		b.Append(event(2, 1))
+		b.Append(event(2, 2))
+		b.SetCheckpoint(checkpoint(2))
+	})
+	require.EqualValues(t, 2, s.HistoryEvents())
+	trim()
+}
+
 func TestADirectoryWhoseEventsNobodyCountedIsCountedOnce(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
