@@ -29,9 +29,9 @@ func TestConfigCheckSaysEveryMistakeWithItsPlace(t *testing.T) {
 		require.Contains(t, out, want)
 	}
 
-	code, out = check("database: " + dsn + "\npublish_tokens: [short]\ntls_key: k.pem\nroles: []\nintrospect_cookie: x\nproxy_user_header: Remote-User\nprofile: nope.yaml\n")
+	code, out = check("database: " + dsn + "\npublish_tokens: [short]\ntls_key: k.pem\nroles: []\nintrospect_cookie: x\nproxy_user_header: Remote-User\nself_check: 5ms\nprofile: nope.yaml\n")
 	require.Equal(t, 2, code, out)
-	for _, want := range []string{"publish_tokens has one", "tls_key is set and tls_certificate is not", "proxy_user_networks", "nope.yaml"} {
+	for _, want := range []string{"publish_tokens has one", "tls_key is set and tls_certificate is not", "proxy_user_networks", "self_check is 5ms", "nope.yaml"} {
 		require.Contains(t, out, want, "what is wrong together is said at once, too")
 	}
 	require.NotContains(t, out, "hunter2")

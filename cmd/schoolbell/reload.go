@@ -33,6 +33,8 @@ func checkConfig(ctx context.Context, cfg Config) error {
 		_, err = newIntrospection(cfg, p, nil)
 		errs = append(errs, err)
 	}
+	_, err = newSelfCheck(cfg)
+	errs = append(errs, err)
 	_, err = signedTokens(ctx, cfg)
 	errs = append(errs, err)
 	_, err = namedByProxy(cfg, nil, nil)
