@@ -29,6 +29,18 @@ install() {
 	step "not installed: $*"
 }
 
+# install_quietly PACKAGE... whose service Debian would start at once: the tests start their own.
+install_quietly() {
+	if [ -e /usr/sbin/policy-rc.d ] || ! [ -w /usr/sbin ]; then
+		install "$@"
+		return
+	fi
+	printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+	chmod +x /usr/sbin/policy-rc.d
+	install "$@"
+	rm /usr/sbin/policy-rc.d
+}
+
 # unpack PACKAGE FOLDER where we may, without installing it: that would start its service.
 unpack() {
 	local download
@@ -58,18 +70,7 @@ node --experimental-websocket --eval WebSocket 2>/dev/null || install nodejs
 /usr/bin/python3 -c "import django, psycopg2" 2>/dev/null || install python3-django python3-psycopg2
 # It looks for mistakes in the unit, and for what the unit leaves open.
 have systemd-analyze || install systemd
-# The examples of reverse proxies are tried with real ones, which the tests start themselves:
-# Debian would start its own at once.
-install_quietly() {
-	if [ -e /usr/sbin/policy-rc.d ] || ! [ -w /usr/sbin ]; then
-		install "$@"
-		return
-	fi
-	printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
-	chmod +x /usr/sbin/policy-rc.d
-	install "$@"
-	rm /usr/sbin/policy-rc.d
-}
+# The examples of reverse proxies are tried with real ones.
 have nginx || [ -x /usr/sbin/nginx ] || install_quietly nginx
 have caddy || install_quietly caddy
 # axe-core, which looks for what keeps people from using the page; pinned, and served to nobody.
