@@ -1,7 +1,11 @@
 package shadow
 
 import (
+	"errors"
+	"slices"
+
 	"github.com/cockroachdb/pebble/v2"
+
 	"github.com/schoolbell/schoolbell/cdc"
 )
 
@@ -13,32 +17,35 @@ import (
 // the memory, batches with events alone may go ahead; everything else goes into
 // the last one, with the checkpoint.
 type Batch struct {
-	s    *Store
-	b    *pebble.Batch
-	buf  []byte // scratch
-	ids  []byte // scratch
-	err  error
-	last cdc.Position // the newest event of this batch
+	s   *Store
+	b   *pebble.Batch
+	buf []byte // scratch
+	ids []byte // scratch
+	err error
+
+	events []stored // in the order of Append
+	values []byte   // of events
+	blocks blockWriter
 
 	checkpoint    Checkpoint
 	hasCheckpoint bool
 	kept          cdc.Position
 	dropped       bool
 
-	counting bool         // floor is known
-	floor    cdc.Position // of the events: the history's newest one
-	added    int64        // events that the history did not have
+	added int64 // events that the history did not have
 }
 
 // NewBatch returns an empty batch. Its memory is used again after Reset.
 func (s *Store) NewBatch() *Batch {
-	return &Batch{s: s, b: s.db.NewBatch()}
+	b := s.db.NewBatch()
+	return &Batch{s: s, b: b, blocks: blockWriter{put: func(key, value []byte) error { return b.Set(key, value, nil) }}}
 }
 
 // Reset empties the batch.
 func (b *Batch) Reset() {
 	b.b.Reset()
-	*b = Batch{s: b.s, b: b.b, buf: b.buf, ids: b.ids}
+	*b = Batch{s: b.s, b: b.b, buf: b.buf, ids: b.ids, events: b.events[:0], values: b.values[:0], blocks: b.blocks}
+	b.blocks.reset()
 }
 
 // Set puts a value under one of the projection's keys.
@@ -67,13 +74,9 @@ func (b *Batch) DeletePrefix(prefix []byte) {
 // Append puts an event into the history, at its position. An event that is there
 // already is replaced: a transaction that the log brings again brings the same.
 func (b *Batch) Append(e *cdc.Event) {
-	b.buf = appendHistoryKey(b.buf[:0], e.Position)
-	b.buf, b.ids = appendEvent(b.buf, e, b.ids)
-	b.note(b.b.Set(b.buf[:historyKeyLen], b.buf[historyKeyLen:], nil))
-	b.count(e.Position)
-	if e.Position.After(b.last) {
-		b.last = e.Position
-	}
+	from := len(b.values)
+	b.values, b.ids = appendEvent(b.values, e, b.ids)
+	b.events = append(b.events, stored{e.Position, b.values[from:]}) // as it is, also when values moves on
 }
 
 // DropHistory removes all events, those of this batch so far too, and declares
@@ -81,12 +84,12 @@ func (b *Batch) Append(e *cdc.Event) {
 // the first snapshot, and for one whose positions cannot be compared with those
 // before it.
 func (b *Batch) DropHistory(kept cdc.Position) {
-	b.note(b.b.DeleteRange([]byte{historyPrefix}, []byte{historyPrefix + 1}, nil))
+	b.note(b.b.DeleteRange([]byte{historyPrefix}, historyEnd(), nil))
 	b.buf = appendPosition(b.buf[:0], kept)
 	b.note(b.b.Set(keptKey(), b.buf, nil))
 	b.note(b.b.Set(lostKey(), b.buf, nil))
-	b.kept, b.dropped, b.last = kept, true, cdc.Position{}
-	b.counting, b.floor, b.added = true, cdc.Position{}, 0
+	b.kept, b.dropped = kept, true
+	b.events, b.values = b.events[:0], b.values[:0]
 }
 
 // SetCheckpoint says how far the store has come with this batch. It covers the
@@ -94,7 +97,7 @@ func (b *Batch) DropHistory(kept cdc.Position) {
 func (b *Batch) SetCheckpoint(c Checkpoint) { b.checkpoint, b.hasCheckpoint = c, true }
 
 // Len is how many bytes the batch holds.
-func (b *Batch) Len() int { return b.b.Len() }
+func (b *Batch) Len() int { return b.b.Len() + len(b.values) }
 
 // Commit makes the batch true: all of it, for every reader at once. From then on a
 // process that is killed does not lose it; it is durable after the next Sync. The batch must be Reset before it is used again. After an
@@ -110,10 +113,7 @@ func (b *Batch) Commit() error {
 	defer s.gate.leave()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	newest := b.last
-	if !b.dropped && s.newest.After(newest) {
-		newest = s.newest
-	}
+	newest := b.writeEvents()
 	if b.hasCheckpoint {
 		b.buf = appendCheckpoint(b.buf[:0], b.checkpoint, newest)
 		if !b.note(b.b.Set(checkpointKey(), b.buf, nil)) {
@@ -137,6 +137,87 @@ func (b *Batch) Commit() error {
 		s.drops++
 	}
 	return s.health()
+}
+
+// writeEvents writes the events in blocks, and answers the position of the history's
+// newest one with them. The caller holds s.mu.
+func (b *Batch) writeEvents() (newest cdc.Position) {
+	if !b.dropped {
+		newest = b.s.newest
+	}
+	if len(b.events) == 0 {
+		return newest
+	}
+	b.sortEvents()
+	rest := b.events
+	b.added = int64(len(rest))
+	if !rest[0].at.After(newest) {
+		rest = b.merge(rest)
+	}
+	for _, e := range rest {
+		b.place(e)
+	}
+	b.note(b.blocks.end(b.blocks.last))
+	if last := b.events[len(b.events)-1].at; last.After(newest) {
+		newest = last
+	}
+	return newest
+}
+
+// sortEvents orders the events, of which a later one wins over an earlier one at the same
+// position. As a rule that is how they come.
+func (b *Batch) sortEvents() {
+	for i := 1; i < len(b.events); i++ {
+		if !b.events[i].at.After(b.events[i-1].at) {
+			slices.Reverse(b.events)
+			slices.SortStableFunc(b.events, func(x, y stored) int { return x.at.Compare(y.at) })
+			b.events = slices.CompactFunc(b.events, func(x, y stored) bool { return x.at == y.at })
+			return
+		}
+	}
+}
+
+// place puts an event behind those before it, in a block that Trim takes whole or not at
+// all.
+func (b *Batch) place(e stored) {
+	w := &b.blocks
+	if kept := b.s.kept; w.count > 0 && !w.first.After(kept) && e.at.After(kept) {
+		b.note(w.end(w.last))
+	}
+	b.note(w.add(e))
+}
+
+// merge writes events of which some are there already, or stand before others that are: a
+// transaction that the log brings again. It answers those that come behind all blocks.
+func (b *Batch) merge(events []stored) (rest []stored) {
+	w := &b.blocks
+	var buf []byte
+	err := b.s.walkBlocks(appendHistoryKey(nil, events[0].at), func(last cdc.Position, old block) (bool, error) {
+		for ; len(events) > 0 && old.first.After(events[0].at); events = events[1:] {
+			b.place(events[0])
+		}
+		b.note(w.end(w.last))
+		if len(events) == 0 || events[0].at.After(last) {
+			return len(events) > 0, nil
+		}
+		takeUpTo := func(at cdc.Position) {
+			for ; len(events) > 0 && !events[0].at.After(at); events = events[1:] {
+				w.take(events[0])
+			}
+		}
+		_, err := old.each(&buf, func(at cdc.Position, value []byte) (bool, error) {
+			takeUpTo(at)
+			if w.count > 0 && w.last == at { // the new one comes in its place
+				b.added--
+			} else {
+				w.take(stored{at, value})
+			}
+			return true, nil
+		})
+		return len(events) > 0, errors.Join(err, w.end(last))
+	})
+	b.note(err)
+	return events
 }
 
 // note keeps the first mistake and reports whether there is none.

@@ -44,7 +44,7 @@
 // # Keys
 //
 //	0x00 … 0xef   the projection's, as it likes
-//	0xfe          history: LSN, index (12 bytes, big endian) → event
+//	0xfe          history: LSN, index of the last (12 bytes, big endian) → block of events
 //	0xff          format, checkpoint, kept, lost, events (how many)
 //
 // Beside the key-value store's files lie SCHOOLBELL, which says whose directory it

@@ -7,6 +7,3 @@ import "context"
 func (s *Store) Settle(ctx context.Context) error {
 	return s.db.Compact(ctx, []byte{0}, []byte{0xff, 0xff}, false)
 }
-
-// Uncount makes the directory as it was before events were counted.
-func (s *Store) Uncount() error { return s.db.Delete(eventsKey(), nil) }

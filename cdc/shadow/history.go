@@ -2,7 +2,9 @@ package shadow
 
 import (
 	"bytes"
+	"errors"
 	"iter"
+	"math"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -17,11 +19,8 @@ import (
 // or the iteration over: if it is not After(after), none is.
 func (s *Store) Events(after, upTo cdc.Position) iter.Seq2[*cdc.Event, error] {
 	return func(yield func(*cdc.Event, error) bool) {
-		if !upTo.After(after) {
-			return
-		}
-		err := s.walk(pastHistoryKey(after), pastHistoryKey(upTo), func(key, value []byte) (bool, error) {
-			e, err := ownEvent(key, value)
+		err := s.walkEvents(after, upTo, func(at cdc.Position, value []byte) (bool, error) {
+			e, err := ownEvent(at, value)
 			if err != nil {
 				return false, err
 			}
@@ -31,6 +30,50 @@ func (s *Store) Events(after, upTo cdc.Position) iter.Seq2[*cdc.Event, error] {
 			yield(nil, err)
 		}
 	}
+}
+
+// walkEvents calls visit with the events after one position up to and with another, until
+// it answers false. What it passes is valid during the call.
+func (s *Store) walkEvents(after, upTo cdc.Position, visit func(at cdc.Position, value []byte) (more bool, err error)) error {
+	if !upTo.After(after) {
+		return nil
+	}
+	buf := unpackBuffers.Get().(*[]byte)
+	defer unpackBuffers.Put(buf)
+	return s.walkBlocks(pastHistoryKey(after), func(_ cdc.Position, b block) (bool, error) {
+		if b.first.After(upTo) {
+			return false, nil
+		}
+		return b.each(buf, func(at cdc.Position, value []byte) (bool, error) {
+			switch {
+			case s.gate.closing():
+				return false, ErrClosed
+			case at.After(upTo):
+				return false, nil
+			case !at.After(after):
+				return true, nil
+			}
+			return visit(at, value)
+		})
+	})
+}
+
+// walkBlocks calls visit with the blocks from a key on, until it answers false.
+func (s *Store) walkBlocks(from []byte, visit func(last cdc.Position, b block) (more bool, err error)) error {
+	return s.walk(from, historyEnd(), func(key, value []byte) (bool, error) {
+		last, b, err := cutEntry(key, value)
+		if err != nil {
+			return false, err
+		}
+		return visit(last, b)
+	})
+}
+
+func cutEntry(key, value []byte) (last cdc.Position, b block, err error) {
+	if last, err = cutHistoryKey(key); err == nil {
+		b, err = cutBlock(value)
+	}
+	return last, b, err
 }
 
 // EventsOf gives those events after the position after, up to and with upTo, that
@@ -52,11 +95,7 @@ func (s *Store) EventsOf(person cdc.ID, wasAdmin func(at cdc.Position) bool, aft
 	}
 	reached = after
 	ended := true // the history came to its end before anything else did
-	err = s.walk(pastHistoryKey(after), pastHistoryKey(upTo), func(key, value []byte) (bool, error) {
-		at, err := cutHistoryKey(key)
-		if err != nil {
-			return false, err
-		}
+	err = s.walkEvents(after, upTo, func(at cdc.Position, value []byte) (bool, error) {
 		stored, err := cutEvent(value)
 		if err != nil {
 			return false, err
@@ -65,7 +104,7 @@ func (s *Store) EventsOf(person cdc.ID, wasAdmin func(at cdc.Position) bool, aft
 		most--
 		more := true
 		if stored.names(id) || stored.flags&flagAdmins != 0 && wasAdmin(at) {
-			e, err := ownEvent(key, value)
+			e, err := ownEvent(at, value)
 			if err != nil {
 				return false, err
 			}
@@ -83,13 +122,9 @@ func (s *Store) EventsOf(person cdc.ID, wasAdmin func(at cdc.Position) bool, aft
 // First says where the first event after a position stands, and when it happened; zero
 // where there is none. It costs one search, however long the history is.
 func (s *Store) First(after cdc.Position) (at cdc.Position, when time.Time, err error) {
-	err = s.walk(pastHistoryKey(after), []byte{historyPrefix + 1}, func(key, value []byte) (bool, error) {
+	err = s.walkEvents(after, cdc.Position{LSN: math.MaxUint64, Index: math.MaxUint32}, func(first cdc.Position, value []byte) (bool, error) {
 		stored, err := cutEvent(value)
-		if err != nil {
-			return false, err
-		}
-		when = stored.time
-		at, err = cutHistoryKey(key)
+		at, when = first, stored.time
 		return false, err
 	})
 	return at, when, err
@@ -98,23 +133,44 @@ func (s *Store) First(after cdc.Position) (at cdc.Position, when time.Time, err 
 // Back says after which position the last n events up to and with another one stand;
 // zero where there are no more than these. It reads backwards, as far as it must.
 func (s *Store) Back(upTo cdc.Position, n int) (after cdc.Position, err error) {
-	err = s.walkBack([]byte{historyPrefix}, pastHistoryKey(upTo), func(key, _ []byte) (bool, error) {
-		if n--; n >= 0 {
+	end := historyEnd() // behind the block that holds upTo, if one does
+	err = s.walkBlocks(appendHistoryKey(nil, upTo), func(last cdc.Position, _ block) (bool, error) {
+		end = pastHistoryKey(last)
+		return false, nil
+	})
+	if err != nil {
+		return after, err
+	}
+	buf := unpackBuffers.Get().(*[]byte)
+	defer unpackBuffers.Put(buf)
+	err = s.walkBack([]byte{historyPrefix}, end, func(key, value []byte) (bool, error) {
+		last, b, err := cutEntry(key, value)
+		if err != nil {
+			return false, err
+		}
+		if !last.After(upTo) && b.count <= n {
+			n -= b.count
 			return true, nil
 		}
-		var err error
-		after, err = cutHistoryKey(key)
-		return false, err
+		var before []cdc.Position // of the block, up to and with upTo
+		_, err = b.each(buf, func(at cdc.Position, _ []byte) (bool, error) {
+			if !at.After(upTo) {
+				before = append(before, at)
+			}
+			return true, nil
+		})
+		if n < len(before) {
+			after = before[len(before)-1-n]
+			return false, err
+		}
+		n -= len(before)
+		return true, err
 	})
 	return after, err
 }
 
 // ownEvent makes an event of an entry that the iterator is about to reuse.
-func ownEvent(key, value []byte) (*cdc.Event, error) {
-	at, err := cutHistoryKey(key)
-	if err != nil {
-		return nil, err
-	}
+func ownEvent(at cdc.Position, value []byte) (*cdc.Event, error) {
 	stored, err := cutEvent(bytes.Clone(value))
 	if err != nil {
 		return nil, err
@@ -171,7 +227,7 @@ func (s *Store) Trim(olderThan time.Time, maxBytes int64) (removed int, err erro
 	}
 	b := s.db.NewBatch()
 	defer b.Close()
-	if err := b.DeleteRange([]byte{historyPrefix}, pastHistoryKey(cut), nil); err != nil {
+	if err := s.cutBlocks(b, cut); err != nil {
 		return 0, explain(s.dir, err)
 	}
 	if err := b.Set(keptKey(), appendPosition(nil, cut), nil); err != nil {
@@ -195,7 +251,7 @@ func (s *Store) trimPoint(from cdc.Position, olderThan time.Time, maxBytes int64
 		if maxBytes <= 0 {
 			return nil
 		}
-		used, err := s.db.EstimateDiskUsage(pastHistoryKey(after), []byte{historyPrefix + 1})
+		used, err := s.db.EstimateDiskUsage(pastHistoryKey(after), historyEnd())
 		excess = int64(used) - maxBytes
 		return err
 	}
@@ -206,30 +262,56 @@ func (s *Store) trimPoint(from cdc.Position, olderThan time.Time, maxBytes int64
 	if err := measure(from); err != nil {
 		return cut, 0, s.readError(err)
 	}
-	// Entries take less on the disk than here. So what the excess amounts to is
-	// removed, and the rest measured again, until it fits.
+	// So what the excess amounts to is removed, and the rest measured again, until it fits.
 	const step = 64 << 10
 	passed := int64(0)
-	err = s.walk(pastHistoryKey(from), []byte{historyPrefix + 1}, func(key, value []byte) (bool, error) {
-		stored, err := cutEvent(value)
-		if err != nil {
-			return false, err
-		}
+	buf := unpackBuffers.Get().(*[]byte)
+	defer unpackBuffers.Put(buf)
+	err = s.walk(pastHistoryKey(from), historyEnd(), func(key, value []byte) (bool, error) {
 		if excess > 0 && passed >= max(excess, step) {
 			if err := measure(cut); err != nil {
 				return false, s.readError(err)
 			}
 			passed = 0
 		}
-		if !stored.time.Before(olderThan) && excess <= 0 {
-			return false, nil
-		}
-		if cut, err = cutHistoryKey(key); err != nil {
+		_, b, err := cutEntry(key, value)
+		if err != nil {
 			return false, err
 		}
 		passed += int64(len(key) + len(value))
-		n++
-		return true, nil
+		return b.each(buf, func(at cdc.Position, value []byte) (bool, error) {
+			stored, err := cutEvent(value)
+			if err != nil || !stored.time.Before(olderThan) && excess <= 0 {
+				return false, err
+			}
+			if at.After(from) {
+				cut = at
+				n++
+			}
+			return true, nil
+		})
 	})
 	return cut, n, err
+}
+
+// cutBlocks removes the events up to and with a position, from the block too that others
+// share with them.
+func (s *Store) cutBlocks(b *pebble.Batch, cut cdc.Position) error {
+	if err := b.DeleteRange([]byte{historyPrefix}, pastHistoryKey(cut), nil); err != nil {
+		return err
+	}
+	rest := blockWriter{put: func(key, value []byte) error { return b.Set(key, value, nil) }}
+	var buf []byte
+	return s.walkBlocks(pastHistoryKey(cut), func(last cdc.Position, old block) (bool, error) {
+		if old.first.After(cut) {
+			return false, nil
+		}
+		_, err := old.each(&buf, func(at cdc.Position, value []byte) (bool, error) {
+			if at.After(cut) {
+				rest.take(stored{at, value})
+			}
+			return true, nil
+		})
+		return false, errors.Join(err, rest.end(last))
+	})
 }

@@ -17,7 +17,7 @@ const historyPrefix = 0xfe
 
 // format is the version of everything in this package that is written to the
 // disk. The store below has a version of its own.
-const format = 4
+const format = 5
 
 func formatKey() []byte     { return []byte("\xffformat") }
 func checkpointKey() []byte { return []byte("\xffcheckpoint") }
@@ -57,6 +57,9 @@ func appendHistoryKey(dst []byte, p cdc.Position) []byte {
 	dst = append(dst, historyPrefix)
 	return appendPosition(dst, p)
 }
+
+// historyEnd is behind the keys of all events.
+func historyEnd() []byte { return []byte{historyPrefix + 1} }
 
 // pastHistoryKey is the smallest key after the one of p.
 func pastHistoryKey(p cdc.Position) []byte {

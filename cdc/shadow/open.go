@@ -167,14 +167,8 @@ func (s *Store) load() error {
 		}
 	}
 	s.covered = s.newest
-	known, err := s.loadEvents()
-	if err != nil {
+	if err := s.loadEvents(); err != nil {
 		return err
-	}
-	if !known {
-		if s.events, err = s.countEvents([]byte{historyPrefix}, []byte{historyPrefix + 1}); err != nil {
-			return err
-		}
 	}
 	return s.dropUncovered()
 }
@@ -215,20 +209,21 @@ func (s *Store) checkFormat() error {
 
 // dropUncovered removes the events after the newest one that a checkpoint covers.
 // They belong to a transaction, or a snapshot, that was written in several batches
-// and whose last one did not come: the log will bring it again, whole.
+// and whose last one did not come: the log will bring it again, whole. A block is one
+// batch's, so none has events on both sides.
 func (s *Store) dropUncovered() error {
 	from := pastHistoryKey(s.covered)
 	if s.covered == (cdc.Position{}) {
 		from = []byte{historyPrefix}
 	}
-	found, err := s.countEvents(from, []byte{historyPrefix + 1})
+	found, err := s.countEvents(from, historyEnd())
 	if err != nil || found == 0 {
 		return err
 	}
 	s.events = max(s.events-found, 0)
 	b := s.db.NewBatch()
 	defer b.Close()
-	if err := b.DeleteRange(from, []byte{historyPrefix + 1}, nil); err != nil {
+	if err := b.DeleteRange(from, historyEnd(), nil); err != nil {
 		return explain(s.dir, err)
 	}
 	if err := setEvents(b, s.events, nil); err != nil {

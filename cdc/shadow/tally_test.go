@@ -97,24 +97,6 @@ func TestAnEventThatComesAgainAfterItWasRemovedIsCountedUntilItIsRemovedAgain(t 
 	trim()
 }
 
-func TestADirectoryWhoseEventsNobodyCountedIsCountedOnce(t *testing.T) {
-	dir := t.TempDir()
-	s := open(t, dir)
-	commit(t, s, func(b *shadow.Batch) {
-		b.Append(event(1, 1))
-		b.Append(event(1, 2))
-		b.SetCheckpoint(checkpoint(1))
-	})
-	commit(t, s, func(b *shadow.Batch) { b.Append(event(2, 1)) }) // which no checkpoint covers
-	require.NoError(t, s.Uncount())
-	require.NoError(t, s.Close())
-	for range 2 {
-		s = open(t, dir)
-		require.EqualValues(t, 2, s.HistoryEvents())
-		require.NoError(t, s.Close())
-	}
-}
-
 func TestWhoWantsToKnowIsToldOfEveryBatchAndEverySync(t *testing.T) {
 	var batches []int
 	var syncs []time.Duration
