@@ -67,7 +67,7 @@ type Config struct {
 	Recheck         time.Duration // within which a credential that was taken back ends its sessions (10 s)
 	WriteTimeout    time.Duration // how long one write may take (10 s)
 	Linger          time.Duration // how long a closed client may take to go (3 s)
-	DrainSpread     time.Duration // over which Drain closes the sessions (1.5 s)
+	DrainSpread     time.Duration // over which Drain closes the sessions at most (1.5 s)
 	ReturnSpread    time.Duration // over which drained clients are asked to return, at most (10 s)
 	StuckAfter      time.Duration // how long a lock may be held before /healthz fails (30 s)
 	RetryAfter      time.Duration // what a refused client is asked to wait at least, once we have run so long (5 s)
