@@ -288,7 +288,11 @@ func (f *fold) loadReach(id cdc.ID) error {
 func (f *fold) delta(s scope) *cdc.Counts {
 	d, ok := f.deltas[s]
 	if !ok {
-		d = &cdc.Counts{}
+		if n := len(f.spareCounts); n > 0 {
+			d, f.spareCounts = f.spareCounts[n-1], f.spareCounts[:n-1]
+		} else {
+			d = &cdc.Counts{}
+		}
 		f.deltas[s] = d
 	}
 	return d

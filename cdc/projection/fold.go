@@ -48,6 +48,7 @@ type fold struct {
 	reaches                 map[cdc.ID]map[scope]*tally   // of an assignment: by how many students to whom it is given the scope sees it
 	last                    map[cdc.ID]map[scope]struct{} // of a deleted assignment: who saw it by the students to whom it was given
 	deltas                  map[scope]*cdc.Counts
+	spareCounts             []*cdc.Counts // that deltas had
 	turns                   map[cdc.ID]turns
 	standings               map[cdc.ID]*change[standing]
 	scopesBefore, scopesNow []scope // of the thread at hand
@@ -55,12 +56,23 @@ type fold struct {
 	changes uint64 // of rows
 	touched uint64 // rows
 	noops   uint64 // of them, those left as they were
-	buf     []byte
+	key     []byte // scratch
+	buf     []byte // scratch
 	writer  eventWriter
+
+	take   func(*cdc.Change, error) bool // folds a change of the transaction
+	broken error                         // why it broke off
 }
 
 func (f *fold) init(p *Projection) {
 	f.p = p
+	f.take = func(c *cdc.Change, err error) bool {
+		if err == nil {
+			err = f.change(c)
+		}
+		f.broken = err
+		return err == nil
+	}
 	f.tutors = map[cdc.ID]cdc.ID{}
 	f.teams = map[cdc.ID]change[team]{}
 	f.seats = map[seat]change[enrolment]{}
@@ -103,7 +115,8 @@ func (f *fold) init(p *Projection) {
 
 // get reads a record from the store.
 func get[T any](f *fold, letter byte, id cdc.ID, read func([]byte) (T, error)) (record T, ok bool, err error) {
-	return load(f, appendKey(make([]byte, 0, 16), letter, id), read)
+	f.key = appendKey(f.key[:0], letter, id)
+	return load(f, f.key, read)
 }
 
 func load[T any](f *fold, key []byte, read func([]byte) (T, error)) (record T, ok bool, err error) {
@@ -146,6 +159,10 @@ func (f *fold) reset() {
 	f.actives.reset()
 	clear(f.reaches)
 	clear(f.last)
+	for _, d := range f.deltas {
+		*d = cdc.Counts{}
+		f.spareCounts = append(f.spareCounts, d)
+	}
 	clear(f.deltas)
 	clear(f.turns)
 	f.changes, f.touched, f.noops = 0, 0, 0
@@ -161,6 +178,13 @@ func (f *fold) lookup(index int) *overlay[lookupRow] {
 		}})
 	}
 	return f.lookups[index]
+}
+
+// read folds the changes of a transaction.
+func (f *fold) read(tx *cdc.Tx) error {
+	f.broken = nil
+	tx.Changes(f.take) // which, other than the body of a loop over it, is made once
+	return f.broken
 }
 
 // change folds one row change, in every section that reads its table.

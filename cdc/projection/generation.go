@@ -3,6 +3,7 @@ package projection
 import (
 	"iter"
 
+	"github.com/schoolbell/schoolbell/cdc"
 	"github.com/schoolbell/schoolbell/cdc/shadow"
 )
 
@@ -58,6 +59,13 @@ func (b *batch) key(key []byte) []byte {
 	b.buf = append(b.buf[:0], key...)
 	b.buf[0] ^= b.flip
 	return b.buf
+}
+
+// append puts events into the history.
+func (b *batch) append(events []*cdc.Event) {
+	for _, e := range events {
+		b.Append(e)
+	}
 }
 
 // Set keeps a copy of the value.

@@ -19,7 +19,7 @@ func (p *Projection) keep(at shadow.Checkpoint, meant Result, more bool) error {
 			p.publish(meant)
 			return nil
 		}
-		p.group.meant = append(p.group.meant, meant)
+		p.group.add(meant)
 		return p.flushUnless(more)
 	}
 	alone := len(meant.People) > 0
@@ -39,7 +39,7 @@ func (p *Projection) keep(at shadow.Checkpoint, meant Result, more bool) error {
 		return nil
 	}
 	p.fold.store(&p.group)
-	p.group.meant = append(p.group.meant, meant)
+	p.group.add(meant)
 	p.checkpoint, p.dirty = at, true
 	p.reveal()
 	return p.flushUnless(more)
@@ -153,26 +153,22 @@ func (p *Projection) flush() error {
 	}
 	batch := p.newBatch()
 	p.group.store(batch)
-	var events []*cdc.Event
 	for _, m := range p.group.meant {
-		events = append(events, m.Events...)
+		batch.append(m.Events)
 	}
-	if err := p.commit(batch, p.checkpoint, events); err != nil {
+	if err := p.commit(batch, p.checkpoint, nil); err != nil {
 		return err
 	}
-	meant := p.group.meant
-	p.group.reset()
-	for _, m := range meant {
+	for _, m := range p.group.meant {
 		p.publish(m)
 	}
+	p.group.reset()
 	return nil
 }
 
 // commit stores a batch with the events and the position that belong to it.
 func (p *Projection) commit(batch *batch, at shadow.Checkpoint, events []*cdc.Event) error {
-	for _, e := range events {
-		batch.Append(e)
-	}
+	batch.append(events)
 	batch.SetCheckpoint(at)
 	if err := batch.Commit(); err != nil {
 		return fmt.Errorf("store: %w", err)

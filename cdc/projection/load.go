@@ -95,8 +95,8 @@ func (p *Projection) load() error {
 
 // get reads a value, of the group first: it is newer than the store's.
 func (p *Projection) get(key, dst []byte) (value []byte, ok bool, err error) {
-	if value, known := p.group.get(key); known {
-		return append(dst[:0], value...), value != nil, nil
+	if value, ok, known := p.group.get(key); known {
+		return append(dst[:0], value...), ok, nil
 	}
 	return p.shadow.Get(key, dst)
 }

@@ -274,13 +274,8 @@ func (p *Projection) foldTx(tx *cdc.Tx) (*eventWriter, error) {
 	}
 	p.fold.reset()
 	p.fold.time = tx.CommitTime
-	for change, err := range tx.Changes {
-		if err != nil {
-			return nil, err
-		}
-		if err := p.fold.change(change); err != nil {
-			return nil, err
-		}
+	if err := p.fold.read(tx); err != nil {
+		return nil, err
 	}
 	w := p.fold.begin(tx.Commit)
 	if err := p.fold.settle(w); err != nil {

@@ -139,6 +139,9 @@ func (f *fold) audience(scopes []scope) cdc.Audience {
 	audience := cdc.Audience{Admins: slices.Contains(scopes, scope{kind: scopeAll})}
 	for _, s := range scopes {
 		if s.kind != scopeAll && f.may(s) {
+			if audience.People == nil {
+				audience.People = make([]cdc.ID, 0, len(scopes))
+			}
 			audience.People = append(audience.People, s.person)
 		}
 	}

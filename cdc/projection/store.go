@@ -8,16 +8,16 @@ import (
 
 // store writes what changed, but for what is aside.
 func (f *fold) store(b writer) {
-	peopleTable().putAll(b, &f.people)
-	courseTable().putAll(b, &f.courses)
+	f.buf = peopleTable().putAll(b, &f.people, f.buf)
+	f.buf = courseTable().putAll(b, &f.courses, f.buf)
 	f.storeMembers(b)
 	f.storeStandings(b)
-	assignmentTable().putAll(b, &f.assignments)
-	f.given.aside.table.putAll(b, &f.given)
-	f.threads.aside.table.putAll(b, &f.threads)
-	f.grades.aside.table.putAll(b, &f.grades)
+	f.buf = assignmentTable().putAll(b, &f.assignments, f.buf)
+	f.buf = f.given.aside.table.putAll(b, &f.given, f.buf)
+	f.buf = f.threads.aside.table.putAll(b, &f.threads, f.buf)
+	f.buf = f.grades.aside.table.putAll(b, &f.grades, f.buf)
 	for _, h := range f.held {
-		h.aside.table.putAll(b, h)
+		f.buf = h.aside.table.putAll(b, h, f.buf)
 	}
 	for link, c := range f.gradings {
 		if c.was != c.now {
@@ -35,7 +35,9 @@ func (f *fold) store(b writer) {
 		}
 	}
 	for _, s := range f.actives.settled {
-		setNumber(b, f.actives.appendKey(nil, s.entry), s.append(nil))
+		f.key = f.actives.appendKey(f.key[:0], s.entry)
+		f.buf = s.append(f.buf[:0])
+		setNumber(b, f.key, f.buf)
 	}
 	for assignment, scopes := range f.reaches {
 		for s, n := range scopes {
@@ -49,7 +51,9 @@ func (f *fold) store(b writer) {
 	}
 	for s, d := range f.deltas {
 		if *d != (cdc.Counts{}) {
-			b.Set(s.append([]byte{keyCounts}), appendCounts(nil, add(f.p.counts[s], *d)))
+			f.key = s.append(append(f.key[:0], keyCounts))
+			f.buf = appendCounts(f.buf[:0], add(f.p.counts[s], *d))
+			b.Set(f.key, f.buf)
 		}
 	}
 }

@@ -92,9 +92,9 @@ func (t *table[T]) put(b writer, r *touched[T], buf []byte) []byte {
 }
 
 // putAll writes the overlay's rows that are in memory.
-func (t *table[T]) putAll(b writer, o *overlay[T]) {
-	var buf []byte
+func (t *table[T]) putAll(b writer, o *overlay[T], buf []byte) []byte {
 	for _, r := range o.rows {
 		buf = t.put(b, r, buf)
 	}
+	return buf
 }
