@@ -13,6 +13,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/schoolbell/schoolbell/cdc"
 )
@@ -134,11 +135,30 @@ func options(cfg Config, d *disk, lock *pebble.Lock) *pebble.Options {
 		Logger:                     c,
 		EventListener:              c.listener(),
 	}
+	o.Experimental.SpanPolicyFunc = apart
+	// What was flushed last is soon compacted, if it is not the history, whose blocks are
+	// compressed; and it is what most reads look into.
+	o.Levels[0].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
 	for i := range o.Levels {
+		if i > 0 {
+			o.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.SnappyCompression }
+		}
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10) // most keys asked for the first time are not there
 		o.Levels[i].IndexBlockSize = 64 << 10
 	}
 	return o
+}
+
+// apart keeps the history in tables of its own, which nothing overlaps: they stay as they
+// were flushed, while those of the rows are compacted with one another again and again.
+func apart(key []byte) (policy pebble.SpanPolicy, end []byte, err error) {
+	switch {
+	case key[0] < historyPrefix:
+		return policy, []byte{historyPrefix}, nil
+	case key[0] == historyPrefix:
+		return policy, historyEnd(), nil
+	}
+	return policy, nil, nil
 }
 
 // load reads what the store says of itself and removes what no checkpoint covers.
