@@ -15,13 +15,24 @@ func AppendJSONTime(dst []byte, t time.Time) []byte {
 	return append(dst, '"')
 }
 
+// isPlain says which bytes stand in a JSON string as they are, whatever is beside them.
+var isPlain = func() (plain [256]bool) {
+	for c := range plain {
+		plain[c] = c >= 0x20 && c < 0x7f && c != '"' && c != '\\' && c != '<'
+	}
+	return plain
+}()
+
 // AppendJSONString writes s as a JSON string. Bytes that are no UTF-8 become
 // U+FFFD: a text frame must be UTF-8, and a database in SQL_ASCII promises nothing.
 func AppendJSONString[S ~string | ~[]byte](dst []byte, s S) []byte {
 	const hex = "0123456789abcdef"
 	dst = append(dst, '"')
-	start := 0
-	for i := 0; i < len(s); {
+	start, i := 0, 0
+	for i < len(s) && isPlain[s[i]] {
+		i++
+	}
+	for i < len(s) {
 		c := s[i]
 		if c >= utf8.RuneSelf {
 			r, size := utf8.DecodeRuneInString(string(s[i:min(i+utf8.UTFMax, len(s))]))
@@ -34,7 +45,7 @@ func AppendJSONString[S ~string | ~[]byte](dst []byte, s S) []byte {
 			i += size
 			continue
 		}
-		if c >= 0x20 && c != '"' && c != '\\' && c != '<' && c != 0x7f {
+		if isPlain[c] {
 			i++
 			continue
 		}

@@ -22,7 +22,7 @@ type pending struct {
 // transaction, little enough that nobody waits for it.
 const (
 	groupTransactions = 256
-	groupBytes        = 1 << 20
+	groupBytes        = 4 << 20
 )
 
 func newGroup() group { return group{index: map[string]int{}} }
@@ -93,7 +93,7 @@ func (g *group) store(b writer) {
 }
 
 func (g *group) reset() {
-	if g.bytes > groupBytes { // a map keeps its size for ever
+	if g.bytes > 4*groupBytes { // a map keeps its size for ever
 		*g = newGroup()
 	}
 	clear(g.index)

@@ -255,10 +255,18 @@ func (p *Projection) applyTx(tx *cdc.Tx) error {
 // count counts the events that were given.
 func (p *Projection) count(w *eventWriter) {
 	for kind, n := range w.kinds {
-		p.stats.events[kind].Add(n)
+		addSome(&p.stats.events[kind], n)
 	}
 	for i, n := range w.heard {
-		p.stats.heard[i].Add(n)
+		addSome(&p.stats.heard[i], n)
+	}
+}
+
+// addSome leaves a counter alone that does not change, as most do not: counting is not for
+// nothing.
+func addSome(counter *atomic.Uint64, n uint64) {
+	if n > 0 {
+		counter.Add(n)
 	}
 }
 
