@@ -324,11 +324,35 @@ func (p *Projection) Sync(ctx context.Context) (cdc.LSN, error) {
 	if err := p.turn.take(ctx); err != nil {
 		return 0, err
 	}
-	defer p.turn.end()
-	return p.sync()
+	at, err := p.commitAll()
+	p.turn.end() // a slow disk holds up nobody
+	if err == nil {
+		err = p.syncTo(at)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return at, nil
 }
 
-func (p *Projection) sync() (cdc.LSN, error) {
+// sync is Sync for who has the turn.
+func (p *Projection) sync() error {
+	at, err := p.commitAll()
+	if err != nil {
+		return err
+	}
+	return p.syncTo(at)
+}
+
+func (p *Projection) syncTo(at cdc.LSN) error {
+	if err := p.store.Sync(); err != nil {
+		return fmt.Errorf("make position %v durable: %w", at, err)
+	}
+	return nil
+}
+
+// commitAll commits what was applied, and answers up to where that is.
+func (p *Projection) commitAll() (cdc.LSN, error) {
 	if err := p.failure; err != nil {
 		p.failure = nil
 		return 0, err
@@ -340,9 +364,6 @@ func (p *Projection) sync() (cdc.LSN, error) {
 		if err := p.commit(p.newBatch(), p.checkpoint, nil); err != nil {
 			return 0, err
 		}
-	}
-	if err := p.store.Sync(); err != nil {
-		return 0, fmt.Errorf("make position %v durable: %w", p.checkpoint.Applied, err)
 	}
 	return p.checkpoint.Applied, nil
 }

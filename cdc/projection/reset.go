@@ -39,8 +39,7 @@ func (p *Projection) Claim(began time.Time) error {
 	if !p.checkpoint.Complete {
 		p.checkpoint = shadow.Checkpoint{Profile: p.meaning(), Begun: p.checkpoint.Begun}
 	}
-	_, err := p.sync()
-	return err
+	return p.sync()
 }
 
 // lastOf keeps as many moments as anybody could ask for.
@@ -52,8 +51,7 @@ func (p *Projection) Moved(source cdc.Source) error {
 	p.turn.wait()
 	defer p.turn.end()
 	p.checkpoint.Source, p.dirty = source, true
-	_, err := p.sync()
-	return err
+	return p.sync()
 }
 
 // Reset takes a snapshot in place of everything that the shadow has, and answers how
@@ -97,7 +95,7 @@ func (p *Projection) first(ctx context.Context, snap *cdc.Snapshot) error {
 	if err := p.commit(p.newBatch(), at, nil); err != nil {
 		return fmt.Errorf("snapshot: %w", err)
 	}
-	_, err = p.sync()
+	err = p.sync()
 	return err
 }
 

@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -23,7 +25,9 @@ type disk struct {
 	dir    string
 	failed atomic.Pointer[error]
 	frozen chan struct{} // closed when failed is set
-	strict atomic.Int32  // how many wait until what was written is on the disk itself
+
+	mu   sync.Mutex // guards logs
+	logs []*logFile // that are open: one, or for a moment two
 }
 
 func newDisk(base vfs.FS, dir string) *disk {
@@ -69,7 +73,7 @@ func (d *disk) create(op, name string, open func() (vfs.File, error)) (vfs.File,
 		return &nowhere{d}, nil
 	}
 	if filepath.Ext(name) == ".log" {
-		return &logFile{diskFile: diskFile{f, d}}, nil
+		return d.log(f), nil
 	}
 	return &diskFile{f, d}, nil
 }
@@ -175,28 +179,55 @@ func (f *diskFile) Close() error {
 
 // logFile is a file of the key-value store's log. Every batch asks for a sync, so that it
 // has left our memory when its Commit returns, and a process that is killed loses
-// nothing; but the disk itself is asked only when somebody wants that, or the file is
-// done with.
+// nothing. The disk itself is asked only by syncLogs, beside the commits that go on, or when
+// the file is done with: the next one must not reach the disk before it.
 type logFile struct {
 	diskFile
+	mu   sync.Mutex  // held while the disk is asked
 	owed atomic.Bool // a sync was put off
+}
+
+func (d *disk) log(f vfs.File) *logFile {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	l := &logFile{diskFile: diskFile{f, d}}
+	d.logs = append(d.logs, l)
+	return l
+}
+
+// syncLogs makes durable what was written to the log before the call.
+func (d *disk) syncLogs() {
+	d.mu.Lock()
+	logs := slices.Clone(d.logs)
+	d.mu.Unlock()
+	for _, l := range logs {
+		l.settle()
+	}
+}
+
+// settle makes up for the syncs that were put off; the disk knows if that failed.
+func (f *logFile) settle() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.owed.Swap(false) {
+		_ = f.diskFile.SyncData()
+	}
 }
 
 func (f *logFile) Sync() error { return f.SyncData() }
 
 func (f *logFile) SyncData() error {
-	if f.d.strict.Load() == 0 {
-		f.owed.Store(true)
-		return nil
-	}
-	f.owed.Store(false)
-	return f.diskFile.SyncData()
+	f.owed.Store(true)
+	return nil
 }
 
 func (f *logFile) Close() error {
-	if f.owed.Load() {
-		_ = f.diskFile.SyncData() // the disk knows if that failed
-	}
+	f.settle()
+	f.d.mu.Lock()
+	f.d.logs = slices.DeleteFunc(f.d.logs, func(l *logFile) bool { return l == f })
+	f.d.mu.Unlock()
+	f.mu.Lock() // whoever has it in hand still
+	defer f.mu.Unlock()
 	return f.diskFile.Close()
 }
 

@@ -218,12 +218,10 @@ func (s *Store) checkFormat() error {
 	if err != nil {
 		return err
 	}
-	err = s.strictly(func() error {
-		return s.db.Set(formatKey(), binary.BigEndian.AppendUint32(nil, format), pebble.Sync)
-	})
-	if err != nil {
+	if err := s.db.Set(formatKey(), binary.BigEndian.AppendUint32(nil, format), pebble.Sync); err != nil {
 		return explain(s.dir, err)
 	}
+	s.disk.syncLogs()
 	return s.health()
 }
 
@@ -249,9 +247,10 @@ func (s *Store) dropUncovered() error {
 	if err := setEvents(b, s.events, nil); err != nil {
 		return explain(s.dir, err)
 	}
-	if err := s.strictly(func() error { return b.Commit(pebble.Sync) }); err != nil {
+	if err := b.Commit(pebble.Sync); err != nil {
 		return explain(s.dir, err)
 	}
+	s.disk.syncLogs()
 	return s.health()
 }
 

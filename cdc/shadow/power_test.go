@@ -3,9 +3,14 @@ package shadow
 import (
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/stretchr/testify/require"
 )
 
@@ -62,5 +67,47 @@ func TestOnlySyncWaitsForTheDisk(t *testing.T) {
 	require.Equal(t, "1", is(fs.CrashClone(vfs.CrashCloneCfg{})))
 	require.NoError(t, s.Sync())
 	require.Equal(t, "2", is(fs.CrashClone(vfs.CrashCloneCfg{})))
+	require.NoError(t, s.Close())
+}
+
+// stalling is a disk that takes its time over syncs of the log, from when it is told to.
+type stalling struct {
+	on      atomic.Bool
+	reached chan struct{} // closed by the first sync
+	release chan struct{}
+	once    sync.Once
+}
+
+func (*stalling) String() string { return "stalling" }
+
+func (s *stalling) MaybeError(op errorfs.Op) error {
+	if op.Kind == errorfs.OpFileSyncData && filepath.Ext(op.Path) == ".log" && s.on.Load() {
+		s.once.Do(func() { close(s.reached) })
+		<-s.release
+	}
+	return nil
+}
+
+func TestCommitsGoOnWhileTheDiskIsAsked(t *testing.T) {
+	disk := &stalling{reached: make(chan struct{}), release: make(chan struct{})}
+	s, err := open(t.TempDir(), Config{}, errorfs.Wrap(vfs.Default, disk))
+	require.NoError(t, err)
+	b := s.NewBatch()
+	commit := func(n int) {
+		b.Reset()
+		b.Set([]byte("n"), fmt.Append(nil, n))
+		require.NoError(t, b.Commit())
+	}
+	commit(1)
+	disk.on.Store(true)
+	synced := make(chan error, 2)
+	go func() { synced <- s.Sync() }()
+	<-disk.reached
+	commit(2)                          // which a commit that waits for the disk would not come out of
+	go func() { synced <- s.Sync() }() // and who asks for that one waits for the disk as well
+	require.Never(t, func() bool { return len(synced) > 0 }, 20*time.Millisecond, time.Millisecond)
+	close(disk.release)
+	require.NoError(t, <-synced)
+	require.NoError(t, <-synced)
 	require.NoError(t, s.Close())
 }
