@@ -178,7 +178,7 @@ func (r *Reader) follower(ctx context.Context, c *conn) (*stream, error) {
 	r.decoder.Reset()
 	return &stream{
 		conn: c, board: r.board, at: &r.at, pace: p,
-		now: now, reportAt: now.Add(p.reportEvery), syncedAt: now, appliedAt: now,
+		now: now, reportAt: now.Add(p.reportEvery), appliedAt: now, syncing: syncing{began: now},
 		transaction: transaction{
 			decoder: &r.decoder, changed: r.changed, suits: r.cfg.Suits, tables: r.tables, heeds: r.cfg.Messages, echo: r.cfg.Echo,
 		},

@@ -29,7 +29,8 @@ type Sink interface {
 	Advance(at cdc.LSN, clock time.Time) (wake time.Time)
 	// Sync makes durable what was applied and the position of the last Advance, and
 	// answers up to where everything is durable. What it answers is confirmed: after
-	// a restart Run must be given a checkpoint no older than that.
+	// a restart Run must be given a checkpoint no older than that. It is called beside
+	// Apply and Advance, one at a time.
 	Sync(ctx context.Context) (cdc.LSN, error)
 }
 

@@ -19,6 +19,9 @@ func (r *Reader) follow(ctx context.Context, s *stream, sink Sink) error {
 	})
 	s.tx.Changes = func(yield func(*cdc.Change, error) bool) { s.yield(ctx, yield) }
 	err := r.loop(ctx, s, sink)
+	if failed := s.awaitSync(); err == nil {
+		err = failed
+	}
 	if !stop() {
 		<-woken
 	}
@@ -55,10 +58,7 @@ func (r *Reader) loop(ctx context.Context, s *stream, sink Sink) error {
 			r.board.quiet(s.now, what == nothing)
 		}
 		if s.syncDue() {
-			if err := r.sync(ctx, s, sink); err != nil {
-				return err
-			}
-			s.asked = true // the server may forget what is durable
+			s.beginSync(ctx, sink)
 		}
 		if s.reportDue() {
 			if err := s.report(); err != nil {
@@ -118,25 +118,14 @@ func (r *Reader) advance(s *stream, sink Sink, to cdc.LSN, clock time.Time) {
 	}
 }
 
-func (r *Reader) sync(ctx context.Context, s *stream, sink Sink) error {
-	upTo, err := sink.Sync(ctx)
-	if err != nil {
-		return &sinkError{fmt.Errorf("make %v durable: %w", r.at.theirs(r.at.handed), err)}
-	}
-	// What it was not given, it cannot answer for.
-	r.at.durable = max(r.at.durable, min(upTo, r.at.handed))
-	s.now = time.Now()
-	s.syncedAt, s.unsynced = s.now, false
-	return nil
-}
-
 // leave makes durable what was applied and confirms it, although ctx has ended.
 func (r *Reader) leave(ctx context.Context, s *stream, sink Sink) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	var err error
 	if r.at.handed > r.at.durable {
-		err = r.sync(ctx, s, sink)
+		s.beginSync(ctx, sink)
+		err = s.awaitSync()
 	}
 	if err := errors.Join(err, s.end()); err != nil {
 		r.log.Warn("left without a last confirmation: the last transactions come again", "reason", err)

@@ -165,6 +165,7 @@ type sink struct {
 	onApply   func(*cdc.Tx) error
 	onChange  func(*cdc.Change)
 	onAdvance func(clock time.Time) (wake time.Time)
+	onSync    func()
 	forget    bool    // changes are not kept
 	dead      bool    // Sync fails: the machine is about to stop
 	answers   cdc.LSN // of Sync, whatever is durable: the process is about to be killed; 0: the truth
@@ -342,6 +343,9 @@ func (s *sink) Advance(at cdc.LSN, clock time.Time) (wake time.Time) {
 }
 
 func (s *sink) Sync(context.Context) (cdc.LSN, error) {
+	if s.onSync != nil {
+		s.onSync()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.dead {

@@ -27,13 +27,13 @@ type stream struct {
 	messages  uint      // since the connection was made
 	deadline  time.Time // of reads, as it is set; zero: it has passed
 	reportAt  time.Time // when the next status is due
-	syncedAt  time.Time
 	appliedAt time.Time // when the last transaction was
 	unsynced  bool      // a transaction was applied since the last Sync
 	asked     bool      // the server waits for a status
 	again     *again    // what is sent a second time; nil: no more
 	clock     clock
 
+	syncing
 	transaction
 }
 
@@ -83,9 +83,15 @@ func (s *stream) next(ctx context.Context) (arrival, error) {
 		if err := s.arm(ctx); err != nil {
 			return nothing, err
 		}
+		if err := s.endSync(); err != nil { // maybe before we moved the deadline
+			return nothing, err
+		}
 		msg, err := s.conn.Frontend().Receive()
 		s.look()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
+			if s.woken(ctx) {
+				continue
+			}
 			return nothing, s.silence(ctx)
 		}
 		if err != nil {
@@ -175,6 +181,15 @@ func (s *stream) arm(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
+// woken reports whether a read ended before its time, because a Sync has.
+func (s *stream) woken(ctx context.Context) bool {
+	if ctx.Err() != nil || !s.now.Before(s.deadline) {
+		return false
+	}
+	s.deadline = time.Time{}
+	return true
+}
+
 // silence is what a passed deadline means.
 func (s *stream) silence(ctx context.Context) error {
 	s.deadline = time.Time{}
@@ -186,25 +201,6 @@ func (s *stream) silence(ctx context.Context) error {
 	}
 	return nil
 }
-
-// syncDue reports whether it is time to make durable what the sink was given: at
-// once when the server asks or a status is due anyway, at most every syncEvery under
-// load, of others too, and when nothing has come for syncIdle.
-func (s *stream) syncDue() bool {
-	switch {
-	case s.asked, !s.now.Before(s.reportAt):
-		return s.at.handed > s.at.durable
-	case s.unsynced:
-		return s.now.Sub(s.syncedAt) >= s.syncEvery || s.now.Sub(s.appliedAt) >= s.syncIdle
-	case s.at.handed > s.at.durable+holdAtMost: // others write, and ours are quiet
-		return s.now.Sub(s.syncedAt) >= s.syncEvery
-	}
-	return false
-}
-
-// holdAtMost is how much log of others we let the server keep for us before the next
-// status is due anyway.
-const holdAtMost = 1 << 20
 
 // reportDue reports whether the server waits for a status or may soon miss it, or is to
 // be asked for its clock.
