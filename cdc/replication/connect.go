@@ -1,7 +1,6 @@
 package replication
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +20,6 @@ import (
 type conn struct {
 	*pgconn.PgConn
 	in      *input
-	buffer  *bufio.Reader
 	version int // server_version_num / 10000
 }
 
@@ -81,9 +79,8 @@ func connect(ctx context.Context, cfg Config, why purpose) (*conn, error) {
 	}
 	c := &conn{}
 	pc.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
-		c.in = &input{r: r}
-		c.buffer = bufio.NewReaderSize(c.in, inputSize)
-		return pgproto3.NewFrontend(c.buffer, w)
+		c.in = newInput(r, inputSize)
+		return pgproto3.NewFrontend(c.in, w)
 	}
 	c.PgConn, err = pgconn.ConnectConfig(ctx, pc)
 	if err != nil {
@@ -112,34 +109,11 @@ func (c *conn) settle(ctx context.Context) error {
 	return err
 }
 
-// more reports whether something has arrived that was not received yet.
-func (c *conn) more() bool { return c.buffer.Buffered() > 0 || c.Frontend().ReadBufferLen() > 0 }
-
 // close says goodbye, also when ctx has ended.
 func (c *conn) close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	_ = c.Close(ctx) // nothing is lost with it
-}
-
-// inputSize is how much is taken from the socket at once.
-const inputSize = 64 << 10
-
-// input notes when something arrived, which costs one look at the clock per read
-// and none per message.
-type input struct {
-	r     io.Reader
-	at    time.Time // when the last read ended
-	heard time.Time // when the last byte came
-}
-
-func (in *input) Read(p []byte) (int, error) {
-	n, err := in.r.Read(p)
-	in.at = time.Now()
-	if n > 0 {
-		in.heard = in.at
-	}
-	return n, err
 }
 
 // explainConnect says why there is no connection, in one sentence with its remedy.

@@ -86,29 +86,40 @@ func (s *stream) next(ctx context.Context) (arrival, error) {
 		if err := s.endSync(); err != nil { // maybe before we moved the deadline
 			return nothing, err
 		}
-		msg, err := s.conn.Frontend().Receive()
-		s.look()
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			if s.woken(ctx) {
-				continue
-			}
-			return nothing, s.silence(ctx)
-		}
+		msg, ok, err := s.conn.in.copyData()
 		if err != nil {
-			return nothing, fmt.Errorf("read the log: %w", err)
+			err = fmt.Errorf("read the log: %w", err)
+		} else if !ok {
+			err = s.other()
 		}
-		switch msg := msg.(type) {
-		case *pgproto3.CopyData:
-			return s.read(msg.Data)
-		case *pgproto3.ErrorResponse:
-			return nothing, fmt.Errorf("read the log: %w", pgconn.ErrorResponseToPgError(msg))
-		case *pgproto3.CopyDone, *pgproto3.CommandComplete:
-			return nothing, errEnded
-		case *pgproto3.NoticeResponse, *pgproto3.ParameterStatus:
-		default:
-			return nothing, &protocolError{fmt.Errorf("message %T in the log", msg)}
+		s.look()
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded) && s.woken(ctx):
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return nothing, s.silence(ctx)
+		case err != nil:
+			return nothing, err
+		case ok:
+			return s.read(msg)
 		}
 	}
+}
+
+// other reads a message that is none of the log.
+func (s *stream) other() error {
+	msg, err := s.conn.Frontend().Receive()
+	if err != nil {
+		return fmt.Errorf("read the log: %w", err)
+	}
+	switch msg := msg.(type) {
+	case *pgproto3.NoticeResponse, *pgproto3.ParameterStatus:
+		return nil
+	case *pgproto3.ErrorResponse:
+		return fmt.Errorf("read the log: %w", pgconn.ErrorResponseToPgError(msg))
+	case *pgproto3.CopyDone, *pgproto3.CommandComplete:
+		return errEnded
+	}
+	return &protocolError{fmt.Errorf("message %T in the log", msg)}
 }
 
 // errEnded is how a server that shuts down ends the stream.

@@ -173,7 +173,7 @@ func (s *stream) commit(m *pgoutput.Commit) error {
 	if s.at.ours(serverLSN(m.CommitLSN)) != s.tx.Commit || m.EndLSN <= m.CommitLSN {
 		return &protocolError{fmt.Errorf("the transaction at %v ends with a commit at %v, ending at %v", s.at.theirs(s.tx.Commit), m.CommitLSN, m.EndLSN)}
 	}
-	s.open, s.tx.End, s.tx.More = false, s.at.ours(serverLSN(m.EndLSN)), s.conn.more()
+	s.open, s.tx.End, s.tx.More = false, s.at.ours(serverLSN(m.EndLSN)), s.conn.in.more()
 	return nil
 }
 
