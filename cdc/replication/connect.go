@@ -20,7 +20,8 @@ import (
 type conn struct {
 	*pgconn.PgConn
 	in      *input
-	version int // server_version_num / 10000
+	socket  *gathering // nil but for replication
+	version int        // server_version_num / 10000
 }
 
 // purpose is what a connection is for.
@@ -77,14 +78,20 @@ func connect(ctx context.Context, cfg Config, why purpose) (*conn, error) {
 	if pc.ConnectTimeout == 0 {
 		pc.ConnectTimeout = 10 * time.Second
 	}
-	c := &conn{}
+	c, size := &conn{}, inputSize
+	if why == forReplication {
+		pc.DialFunc, size = gather(pc.DialFunc), 2*gatherBytes
+	}
 	pc.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
-		c.in = newInput(r, inputSize)
+		c.in = newInput(r, size)
 		return pgproto3.NewFrontend(c.in, w)
 	}
 	c.PgConn, err = pgconn.ConnectConfig(ctx, pc)
 	if err != nil {
 		return nil, explainConnect(ctx, cfg, pc, why, err)
+	}
+	if why == forReplication {
+		c.socket = below(c.Conn())
 	}
 	if err := c.settle(ctx); err != nil {
 		c.close(ctx)

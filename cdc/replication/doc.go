@@ -60,6 +60,8 @@
 //   - Nobody waits for us: a keepalive is answered at once, also in the middle of a
 //     transaction; a fast shutdown of the server is not delayed; a quiet publication
 //     beside a busy database holds no log.
+//   - The server is not made to send in small pieces what it is late with: a backlog is let
+//     gather before it is read, on Linux and over TCP. Who is not behind reads at once.
 //   - We do not attach to what could make the LMS's own statements fail or wait.
 //   - Whatever is wrong with the server is said in one sentence with its remedy, and
 //     never with the password.

@@ -105,6 +105,12 @@ func (s *stream) next(ctx context.Context) (arrival, error) {
 	}
 }
 
+// sentLate is how long after its commit a transaction is still sent when the server has
+// nothing to catch up with. Both moments are the server's own, so that the log itself says
+// where it stands, and what we let gather comes later by a tenth of that at most. (A
+// standby has them from two clocks, and where those differ it is the tenth that counts.)
+const sentLate = 20 * time.Millisecond
+
 // other reads a message that is none of the log.
 func (s *stream) other() error {
 	msg, err := s.conn.Frontend().Receive()
@@ -156,6 +162,7 @@ func (s *stream) read(msg []byte) (arrival, error) {
 		}
 		s.clock.hear(s.data.ServerTime, s.now)
 		raise(&s.board.serverEnd, s.at.ours(serverLSN(s.data.ServerWALEnd)))
+		s.conn.socket.behind = s.open && s.data.ServerTime.Sub(s.tx.CommitTime) > sentLate
 		return logData, nil
 	case pglogrepl.PrimaryKeepaliveMessageByteID:
 		if s.alive, err = pglogrepl.ParsePrimaryKeepaliveMessage(msg[1:]); err != nil {

@@ -36,6 +36,19 @@ func BenchmarkPlayback(b *testing.B) {
 	}
 }
 
+// Both moments are by the clock of the server, which begins with the year 2000.
+func TestTheLogIsLetGatherWhereItIsSentLate(t *testing.T) {
+	for _, c := range []struct {
+		after  time.Duration
+		behind bool
+	}{{0, false}, {19 * time.Millisecond, false}, {21 * time.Millisecond, true}, {time.Hour, true}, {-time.Hour, false}} {
+		p := newPlayback(t, 1)
+		p.sent(c.after)
+		p.play(t)
+		require.Equal(t, c.behind, p.conn.socket.behind, c.after)
+	}
+}
+
 // playback is a transaction that is read again and again, by a sink that looks at nothing.
 type playback struct {
 	*Reader
@@ -55,7 +68,7 @@ func newPlayback(t testing.TB, rows int) *playback {
 	}
 	now := time.Now()
 	p.stream = &stream{
-		conn:  &conn{in: newInput(p, inputSize)},
+		conn:  &conn{in: newInput(p, inputSize), socket: &gathering{bell: newBell(nil)}},
 		board: r.board, at: &r.at, now: now, appliedAt: now,
 		// Nothing is ever due, for there is nobody to tell.
 		pace: pace{syncIdle: time.Hour}, deadline: now.Add(time.Minute), reportAt: now.Add(time.Hour),
@@ -83,6 +96,13 @@ func (p *playback) record(message string) {
 	p.tape = append(p.tape, 'w')
 	p.tape = append(p.tape, slices.Repeat([]byte{0}, 8+8+8)...)
 	p.tape = append(p.tape, message...)
+}
+
+// sent makes all on the tape sent so long after the commit.
+func (p *playback) sent(after time.Duration) {
+	for at := 0; at < len(p.tape); at += 1 + int(binary.BigEndian.Uint32(p.tape[at+1:])) {
+		binary.BigEndian.PutUint64(p.tape[at+headerSize+1+8+8:], uint64(after.Microseconds()))
+	}
 }
 
 func (p *playback) Read(to []byte) (int, error) {
