@@ -91,6 +91,7 @@ func TestAMistakeOnTheCommandLineIsOneSentence(t *testing.T) {
 		want string
 	}{
 		{[]string{"-only", "drain,speed"}, `no measure "speed", want some of drain,latency,commits,fanout,idle,mixed,snapshot`},
+		{[]string{"-backlogs", "bulk,two"}, `no backlog "two", want some of 1-row,bulk,one`},
 		{[]string{"-fans", "1000,many"}, `"many", want numbers like 1000,10000`},
 		{[]string{"-sockets", "10,5"}, "-sockets is [10 5], want rising numbers"},
 		{[]string{"-snapshots", "0"}, "-snapshots is 0, want at least 1"},
@@ -108,6 +109,22 @@ func TestAMistakeOnTheCommandLineIsOneSentence(t *testing.T) {
 	require.Equal(t, quickSizes().Rows, o.Rows)
 	require.Equal(t, []int{5, 6}, o.Sockets)
 	require.Equal(t, []string{"idle"}, o.only)
+}
+
+func TestADrainIsOfTheBacklogsThatAreNamedOrOfAll(t *testing.T) {
+	for _, c := range []struct{ args, want []string }{
+		{nil, []string{"1-row", "bulk", "one"}},
+		{[]string{"-backlogs", "one"}, []string{"one"}},
+		{[]string{"-backlogs", "one,1-row"}, []string{"1-row", "one"}},
+	} {
+		o, err := parse(c.args, io.Discard)
+		require.NoError(t, err)
+		var got []string
+		for _, s := range o.shapes() {
+			got = append(got, s.file)
+		}
+		require.Equal(t, c.want, got)
+	}
 }
 
 func TestFramesAreWholeHoweverTheyCome(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -20,18 +21,30 @@ import (
 // directory. The gateway's time is from its first look at the log until the server has
 // heard that everything is durable; pg_recvlogical's is its life.
 func (b *bench) drain(ctx context.Context) error {
-	shapes := []shape{
-		{name: "transactions of 1 row", file: "1-row", each: 1, ratio: 1.6},
-		{name: fmt.Sprintf("transactions of %s rows", number(float64(b.Bulk))), file: "bulk", each: b.Bulk, ratio: 1.3},
-		{name: fmt.Sprintf("one transaction of %s rows", number(float64(b.Rows))), file: "one", peak: 64},
-	}
-	for _, s := range shapes {
+	for _, s := range b.shapes() {
 		if err := b.drainShape(ctx, s); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
 	return nil
 }
+
+// shapes are those of the backlogs that are asked for.
+func (o options) shapes() []shape {
+	all := []shape{
+		{name: "transactions of 1 row", file: backlogRows, each: 1, ratio: 1.6},
+		{name: fmt.Sprintf("transactions of %s rows", number(float64(o.Bulk))), file: backlogBulk, each: o.Bulk, ratio: 1.3},
+		{name: fmt.Sprintf("one transaction of %s rows", number(float64(o.Rows))), file: backlogOne, peak: 64},
+	}
+	return slices.DeleteFunc(all, func(s shape) bool { return len(o.backlogs) > 0 && !slices.Contains(o.backlogs, s.file) })
+}
+
+// What -backlogs calls them, and their files.
+const (
+	backlogRows = "1-row"
+	backlogBulk = "bulk"
+	backlogOne  = "one"
+)
 
 // shape is how the rows of a backlog are in transactions.
 type shape struct {

@@ -105,6 +105,7 @@ type options struct {
 	sizes
 	quick    bool
 	only     []string
+	backlogs []string // of drain, by the names of their files; none: all
 	json     string
 	profiles string // folder for profiles of the gateway; "": none
 }
@@ -124,15 +125,8 @@ func parse(args []string, usage io.Writer) (options, error) {
 	set.BoolVar(&o.quick, "quick", o.quick, "small sizes, 2 to 3 minutes in all, to see that everything runs")
 	set.StringVar(&o.json, "json", "", "also write the figures to this `file`")
 	set.StringVar(&o.profiles, "profiles", "", "write processor profiles of the gateway under drain and fanout to this `folder`; they cost a little")
-	set.Func("only", "`measures`, some of "+strings.Join(names, ","), func(text string) error {
-		o.only = strings.Split(text, ",")
-		for _, name := range o.only {
-			if !slices.Contains(names, name) {
-				return fmt.Errorf("no measure %q, want some of %s", name, strings.Join(names, ","))
-			}
-		}
-		return nil
-	})
+	some(set, &o.only, "only", "measure", names)
+	some(set, &o.backlogs, "backlogs", "backlog", []string{backlogRows, backlogBulk, backlogOne})
 	set.IntVar(&o.Runs, "runs", o.Runs, "runs of each of those that are compared")
 	set.IntVar(&o.Rows, "rows", o.Rows, "row changes of a backlog (drain)")
 	set.DurationVar(&o.Slice, "slice", o.Slice, "how long each turn of latency and commits lasts")
@@ -152,6 +146,20 @@ func parse(args []string, usage io.Writer) (options, error) {
 		return options{}, fmt.Errorf("%q is no flag; fix: bench -h lists them", set.Arg(0))
 	}
 	return o, o.check()
+}
+
+// some is a flag that chooses some of the names, separated by commas.
+func some(set *flag.FlagSet, list *[]string, name, what string, names []string) {
+	all := strings.Join(names, ",")
+	set.Func(name, fmt.Sprintf("`%ss`, some of %s (default all)", what, all), func(text string) error {
+		*list = strings.Split(text, ",")
+		for _, name := range *list {
+			if !slices.Contains(names, name) {
+				return fmt.Errorf("no %s %q, want some of %s", what, name, all)
+			}
+		}
+		return nil
+	})
 }
 
 // numbers is a flag of several numbers, separated by commas.
