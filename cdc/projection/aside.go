@@ -35,23 +35,24 @@ type aside[T comparable] struct {
 	table *table[T]
 	known filter // of the keys
 	some  bool   // there are any
+
+	// Scratch of write and find, which run once per row.
+	rowKey, orderKey, row, part []byte
 }
 
 func (a *aside[T]) used() bool { return a != nil && a.some }
 
 func (a *aside[T]) forget() { a.some, a.known = false, filter{} }
 
-func (a *aside[T]) orderKey(order uint64) []byte {
-	return binary.BigEndian.AppendUint64(a.key('o'), order)
+// appendSort writes what keys of one sort begin with.
+func (a *aside[T]) appendSort(dst []byte, sort byte) []byte {
+	return append(append(append(dst, keyAside), a.table.prefix...), sort)
 }
 
-// key is what keys of one sort begin with.
-func (a *aside[T]) key(sort byte) []byte {
-	return append(append([]byte{keyAside}, a.table.prefix...), sort)
-}
-
-func (a *aside[T]) rowKey(key cdc.ID) []byte {
-	return key.AppendKey(a.key('k'))
+// keys makes the row's keys in their scratch.
+func (a *aside[T]) keys(r *touched[T]) {
+	a.rowKey = r.key.AppendKey(a.appendSort(a.rowKey[:0], 'k'))
+	a.orderKey = binary.BigEndian.AppendUint64(a.appendSort(a.orderKey[:0], 'o'), r.order)
 }
 
 // put takes the overlay's rows out of the memory. Rows that changed their key
@@ -61,8 +62,9 @@ func (a *aside[T]) put(o *overlay[T]) error {
 	var kept []*touched[T]
 	for _, r := range o.rows {
 		if r.from != nil || r.moved {
-			pieces.batch().Delete(a.rowKey(r.key)) // it may have been aside before
-			pieces.batch().Delete(a.orderKey(r.order))
+			a.keys(r)
+			pieces.batch().Delete(a.rowKey) // it may have been aside before
+			pieces.batch().Delete(a.orderKey)
 			kept = append(kept, r)
 			continue
 		}
@@ -82,39 +84,39 @@ func (a *aside[T]) put(o *overlay[T]) error {
 }
 
 func (a *aside[T]) write(to *pieces, r *touched[T]) error {
-	order := a.orderKey(r.order)
+	a.keys(r)
+	a.encode(r)
 	b := to.batch()
-	b.Set(a.rowKey(r.key), order)
-	b.Set(order, a.encode(r))
+	b.Set(a.rowKey, a.orderKey)
+	b.Set(a.orderKey, a.row)
 	a.known.add(r.key)
 	return to.mayFlush()
 }
 
-func (a *aside[T]) encode(r *touched[T]) []byte {
-	b := []byte{flag(r.existed, 1) | flag(r.exists, 2)}
-	b = r.key.AppendKey(b)
-	was := a.table.append(nil, r.was)
-	b = append(binary.AppendUvarint(b, uint64(len(was))), was...)
-	return a.table.append(b, r.now)
+// encode writes the row in its scratch.
+func (a *aside[T]) encode(r *touched[T]) {
+	a.part = a.table.append(a.part[:0], r.was)
+	a.row = r.key.AppendKey(append(a.row[:0], flag(r.existed, 1)|flag(r.exists, 2)))
+	a.row = append(binary.AppendUvarint(a.row, uint64(len(a.part))), a.part...)
+	a.row = a.table.append(a.row, r.now)
 }
 
-func (a *aside[T]) decode(order, b []byte) (*touched[T], error) {
+func (a *aside[T]) decode(row *touched[T], order, b []byte) (err error) {
 	r := reader{b: b}
 	flags := r.byte()
-	row := &touched[T]{
+	*row = touched[T]{
 		key: r.id(), order: binary.BigEndian.Uint64(order[len(order)-8:]),
 		existed: flags&1 != 0, exists: flags&2 != 0,
 	}
 	was := r.cut(int(r.uvarint()))
 	if r.err != nil {
-		return nil, r.err
+		return r.err
 	}
-	var err error
 	if row.was, err = a.table.read(was); err != nil {
-		return nil, err
+		return err
 	}
 	row.now, err = a.table.read(r.b)
-	return row, err
+	return err
 }
 
 // find answers nil when the row is not aside.
@@ -122,20 +124,22 @@ func (a *aside[T]) find(key cdc.ID) (*touched[T], error) {
 	if !a.known.mayHold(key) {
 		return nil, nil
 	}
-	order, ok, err := a.p.shadow.Get(a.rowKey(key), nil)
-	if err != nil || !ok {
+	a.rowKey = key.AppendKey(a.appendSort(a.rowKey[:0], 'k'))
+	var ok bool
+	var err error
+	if a.orderKey, ok, err = a.p.shadow.Get(a.rowKey, a.orderKey); err != nil || !ok {
 		return nil, err
 	}
-	b, ok, err := a.p.shadow.Get(order, nil)
-	if err != nil || !ok {
+	if a.row, ok, err = a.p.shadow.Get(a.orderKey, a.row); err != nil || !ok {
 		return nil, err
 	}
-	return a.decode(order, b)
+	row := &touched[T]{}
+	return row, a.decode(row, a.orderKey, a.row)
 }
 
 // linked shows the rows aside whose link has been noted.
 func (a *aside[T]) linked(link cdc.ID, show func(cdc.ID, T)) error {
-	prefix := link.AppendKey(a.key('l'))
+	prefix := link.AppendKey(a.appendSort(nil, 'l'))
 	for pair, err := range a.p.shadow.Scan(prefix) {
 		if err != nil {
 			return err
@@ -154,6 +158,7 @@ func (a *aside[T]) linked(link cdc.ID, show func(cdc.ID, T)) error {
 }
 
 // change lets f change the rows aside and, in their places, those that stayed in memory.
+// What f is shown of those aside is good until it returns.
 func (a *aside[T]) change(o *overlay[T], f func(*touched[T]) error) error {
 	pieces := pieces{p: a.p}
 	err := a.visit(o, func(r *touched[T]) error {
@@ -169,7 +174,8 @@ func (a *aside[T]) change(o *overlay[T], f func(*touched[T]) error) error {
 	return pieces.flush()
 }
 
-// visit shows f the rows aside and, in their places, those that stayed in memory.
+// visit shows f the rows aside and, in their places, those that stayed in memory. What f
+// is shown of those aside is good until it returns.
 func (a *aside[T]) visit(o *overlay[T], f func(*touched[T]) error) error {
 	here := slices.SortedFunc(slices.Values(o.rows), func(x, y *touched[T]) int { return cmp.Compare(x.order, y.order) })
 	err := a.scan(func(r *touched[T]) error {
@@ -196,12 +202,12 @@ func (a *aside[T]) visit(o *overlay[T], f func(*touched[T]) error) error {
 }
 
 func (a *aside[T]) scan(f func(*touched[T]) error) error {
-	for pair, err := range a.p.shadow.Scan(a.key('o')) {
+	r := &touched[T]{} // all of them, one after the other
+	for pair, err := range a.p.shadow.Scan(a.appendSort(nil, 'o')) {
 		if err != nil {
 			return err
 		}
-		r, err := a.decode(pair.Key, pair.Value)
-		if err != nil {
+		if err := a.decode(r, pair.Key, pair.Value); err != nil {
 			return err
 		}
 		if err := f(r); err != nil {

@@ -333,6 +333,6 @@ func (f *fold) noteLink(r *touched[thread], to *pieces) error {
 		f.linked[link] = append(f.linked[link], r.key)
 		return nil
 	}
-	to.batch().Set(r.key.AppendKey(link.AppendKey(f.threads.aside.key('l'))), nil)
+	to.batch().Set(r.key.AppendKey(link.AppendKey(f.threads.aside.appendSort(nil, 'l'))), nil)
 	return to.mayFlush()
 }
