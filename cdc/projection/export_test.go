@@ -28,3 +28,16 @@ func (p *Projection) HoldTurn() (release func()) {
 	p.turn.wait()
 	return p.turn.end
 }
+
+// InMemory is how many things of each kind are kept there between transactions.
+func (p *Projection) InMemory() map[string]int {
+	n := map[string]int{
+		"people": len(p.people), "e-mails": len(p.emails), "assignments": len(p.assignments), "muted": len(p.muted), "staff": len(p.staff),
+		"teams": len(p.teams), "standings": len(p.standings), "counts": len(p.counts), "admins": len(p.admins),
+		"touched": len(p.fold.actives.deltas) + len(p.fold.reaches) + len(p.fold.linked), "group": len(p.group.values),
+	}
+	for _, l := range p.lookups {
+		n["lookups"] += len(l.rows)
+	}
+	return n
+}

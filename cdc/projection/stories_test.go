@@ -196,6 +196,30 @@ func TestATransactionMayTouchMoreRowsThanFitIntoTheMemory(t *testing.T) {
 	require.Equal(t, uint64(rows), g.Stats().Events[cdc.Submission])
 }
 
+// However many threads there are: what is kept of them is in the store.
+func TestTheMemoryGrowsWithPeopleAndAssignmentsNotWithThreads(t *testing.T) {
+	for _, rows := range []int{0, 100} { // or so few in memory that the transaction is large
+		g, l, tabs := classroom(t)
+		g.close()
+		g.rows = rows
+		g.open()
+		one := g.InMemory()
+		for _, what := range []string{"people", "assignments", "counts"} {
+			require.Positive(t, one[what], what)
+		}
+		for id := 21; id <= 520; id++ {
+			set(l, tabs.submissions, l.submissions, id, submission{assignment: 10, student: 4, submittedAt: "2026-11-21 10:00:00+00"})
+		}
+		apply(t, g, l.tx(10))
+		apply(t, g, l.tx(20)) // of nothing, so that nothing is left of the one before
+		require.Equal(t, one, g.InMemory())
+		checkCounts(t, g, l.rows)
+		g.close()
+		g.open()
+		require.Equal(t, one, g.InMemory())
+	}
+}
+
 // A grade in a table of its own says of which submission it is, also where one transaction
 // makes both and neither fits into the memory.
 func TestAGradeKnowsTheSubmissionThatItsTransactionMakes(t *testing.T) {
