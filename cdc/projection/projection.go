@@ -121,7 +121,8 @@ type Result struct {
 // Config tunes a Projection; its zero value works.
 type Config struct {
 	// Rows is how many rows that a transaction touched are kept in memory before they
-	// go aside (16,384, which takes about 10 MB), and of a snapshot, before they are stored.
+	// go aside (4,096, which takes about 3 MB). Of a snapshot three times as many are, but
+	// 10,000 at most, before they are stored.
 	Rows int
 	Log  *slog.Logger // of messages that could not be told (nil: none)
 	// Students: students hear of their own grades and of what is given to them. A shadow
@@ -135,7 +136,7 @@ type Config struct {
 // Open loads the projection that the store holds. What transactions meant will be
 // given to publish, one after the other, in the goroutine that applies them.
 func Open(store *shadow.Store, p *profile.Profile, publish func(Result), cfg Config) (*Projection, error) {
-	cfg.Rows, cfg.Log = cmp.Or(cfg.Rows, 16<<10), cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
+	cfg.Rows, cfg.Log = cmp.Or(cfg.Rows, 4<<10), cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	at, _ := store.Checkpoint()
 	pr := newProjection(generation{store, at.Generation}, p, publish, cfg)
 	pr.checkpoint, pr.told = at, store.Newest()

@@ -15,8 +15,8 @@ import (
 
 // Config tunes a Store. The zero value works.
 type Config struct {
-	CacheBytes    int64        // memory for blocks that were read, what was written last included; default 24 MB
-	MemtableBytes int          // of that for what was written last, taken up to three times; default 4 MB
+	CacheBytes    int64        // memory for blocks that were read, what was written last included; default 12 MB
+	MemtableBytes int          // of that for what was written last, taken up to twice; default 4 MB
 	Log           *slog.Logger // default slog.Default()
 
 	// Committed is told the size of every batch, and Synced how long every Sync took.
