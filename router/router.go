@@ -126,8 +126,9 @@ func (r *Router) Advance(cursor cdc.Position) {
 }
 
 func (r *Router) advance(to cdc.Position) {
-	if at := r.cursor.Load(); at == nil || to.After(*at) {
-		r.cursor.Store(&to)
+	if was := r.cursor.Load(); was == nil || to.After(*was) {
+		at := to // or every call would allocate, also those that change nothing
+		r.cursor.Store(&at)
 	}
 }
 

@@ -287,3 +287,27 @@ func BenchmarkFanOutTo1000Subscriptions(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/delivery")
 }
+
+// An event costs one message, however many receive it.
+func TestAnEventIsAllocatedOnceForAllItsReceivers(t *testing.T) {
+	allocated := func(receivers int) float64 {
+		s := newSchool(router.Config{})
+		subs := make([]*router.Subscription, receivers)
+		for i := range subs {
+			subs[i] = s.join(t, teacher(1), nil)
+		}
+		e := event(pos(2, 1), false, 1)
+		buf := make([]*router.Message, 2)
+		lsn := 2
+		return testing.AllocsPerRun(100, func() {
+			lsn++
+			e.Position = pos(lsn, 1)
+			s.Publish(router.Batch{Cursor: e.Position, Events: []*cdc.Event{e}})
+			for _, sub := range subs {
+				_, _ = sub.Take(buf)
+			}
+		})
+	}
+	require.EqualValues(t, 2, allocated(1), "its message, and the cursor")
+	require.EqualValues(t, 2, allocated(1000))
+}
