@@ -108,7 +108,14 @@ func (c *session) upgrade(w http.ResponseWriter, r *http.Request) *refusal {
 	}
 	ws.SetReadLimit(-1) // receive has its own, and its own way to say it
 	c.wire = socket{ws}
-	c.begin(func() { c.read(ws) })
+	l := up.link
+	c.begin(func() {
+		if l.unread() {
+			c.read(l, ws)
+			return
+		}
+		c.wait(l, ws)
+	})
 	return nil
 }
 
@@ -133,7 +140,7 @@ func (c *session) begin(read func()) {
 	c.observer().SignedIn(c.way)
 	s.deps.Log.Debug("session opened", "user", c.person, "way", c.way, "remote", c.address)
 	s.running.Go(c.write)
-	go read() // add has counted it
+	go read()              // add has counted it
 }
 
 // socketBuffer is what the kernel may hold for one client: enough for a burst,
@@ -169,6 +176,7 @@ func (c *session) pinged(_ context.Context, _ []byte) bool {
 type upgrade struct {
 	http.ResponseWriter
 	session *session
+	link    *link // once it is hijacked
 	failed  bool
 	text    strings.Builder
 }
@@ -187,7 +195,7 @@ func (u *upgrade) Write(p []byte) (int, error) {
 }
 
 const (
-	readBuffer  = 64  // frame headers; payloads are read past it
+	readBuffer  = 16  // frame headers; payloads are read past it
 	writeBuffer = 256 // any control frame, so that each is one Write
 )
 
@@ -199,6 +207,7 @@ func (u *upgrade) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	residue, _ := rw.Reader.Peek(rw.Reader.Buffered())
 	c := u.session
 	c.conn = conn
-	l := &link{Conn: conn, session: c, residue: append([]byte(nil), residue...)}
-	return l, bufio.NewReadWriter(bufio.NewReaderSize(l, readBuffer), bufio.NewWriterSize(l, writeBuffer)), nil
+	u.link = &link{Conn: conn, session: c, residue: append([]byte(nil), residue...)}
+	u.link.in = bufio.NewReaderSize(u.link, readBuffer)
+	return u.link, bufio.NewReadWriter(u.link.in, bufio.NewWriterSize(u.link, writeBuffer)), nil
 }

@@ -1,6 +1,7 @@
 package wsserver
 
 import (
+	"bufio"
 	"net"
 	"time"
 )
@@ -11,8 +12,13 @@ import (
 type link struct {
 	net.Conn
 	session *session
-	residue []byte // read by the HTTP server before the upgrade
+	in      *bufio.Reader // the library's
+	residue []byte        // read before the library asked: by the HTTP server, or by wait
+	first   [64]byte      // of what the client says next: the whole of a pong
 }
+
+// unread reports whether something of the client's has been read and is not used yet.
+func (l *link) unread() bool { return len(l.residue) > 0 || l.in.Buffered() > 0 }
 
 // maxControl bounds what waits for a client that sends pings and does not read.
 // A pong that finds no room is dropped; the client gets the one before.
@@ -22,17 +28,22 @@ func (l *link) Read(p []byte) (int, error) {
 	if len(l.residue) > 0 {
 		n := copy(p, l.residue)
 		l.residue = l.residue[n:]
+		l.session.charge(n)
 		return n, nil
 	}
-	c := l.session
 	n, err := l.Conn.Read(p)
 	if err != nil {
-		c.readErr = err
+		l.session.readErr = err
 	}
-	if !c.flood.take(float64(n)/1024, time.Now()) {
+	l.session.charge(n)
+	return n, err
+}
+
+// charge counts bytes of the client, and ends the session of one that sends too many.
+func (c *session) charge(bytes int) {
+	if !c.flood.take(float64(bytes)/1024, time.Now()) {
 		c.end(protocolViolation())
 	}
-	return n, err
 }
 
 // Write takes one whole control frame: the library's buffer holds any.

@@ -10,20 +10,47 @@ import (
 	"github.com/coder/websocket"
 )
 
-// read is the session's reading goroutine. It goes on after end: the client may
-// still be sending, and closing over unread bytes would reset the connection
-// and take our last words with it.
-func (c *session) read(ws *websocket.Conn) {
-	defer c.server.running.Done()
+// A session waits in wait, which needs next to no stack, and reads in read, which needs a
+// lot, and whose goroutine is gone when there is nothing more. Go never makes the stack of
+// a goroutine as small as it was again: thousands that wait where they read would hold
+// twice the memory. Each of the two starts the other as the last thing that it does, so
+// that they are one goroutine to everybody else, the session's reading goroutine.
+
+// wait waits until the client says something, or is gone.
+func (c *session) wait(l *link, ws *websocket.Conn) {
+	n, err := c.conn.Read(l.first[:])
+	l.residue = l.first[:n]
+	if err != nil && n == 0 {
+		c.readErr = err
+		c.stopReading(err)
+		return
+	}
+	go c.read(l, ws)
+}
+
+// read reads what the client has said. It goes on after end: the client may still be
+// sending, and closing over unread bytes would reset the connection and take our last
+// words with it.
+func (c *session) read(l *link, ws *websocket.Conn) {
 	ctx := context.Background() // a context that can end would cost the library a timer per frame
 	var err error
-	for err == nil {
+	for err == nil && l.unread() {
 		var r io.Reader
 		var kind websocket.MessageType
 		if kind, r, err = ws.Reader(ctx); err == nil {
 			err = c.receive(kind, r)
 		}
 	}
+	if err == nil {
+		go c.wait(l, ws)
+		return
+	}
+	c.stopReading(err)
+}
+
+// stopReading is the end of the reading goroutine.
+func (c *session) stopReading(err error) {
+	defer c.server.running.Done()
 	c.end(c.endingOfRead(err))
 	if c.readErr == nil && websocket.CloseStatus(err) == -1 {
 		c.discard()
