@@ -25,7 +25,7 @@
 //     messages, rights, limits and ends.
 //   - The answer to another filter stands in order with the events.
 //   - New limits count for who comes next, and close nobody (Reload).
-//   - Nothing here waits for a client, except the goroutine that writes to it.
+//   - Nothing here waits for a client, except a goroutine that writes to it alone.
 //   - No credential is ever logged: of an address only the path is. Nothing of what is
 //     published is, either.
 //   - What was published is answered when it is durable; published again under the same
@@ -38,10 +38,11 @@
 //
 // Run is the wheel: one goroutine for all heartbeats and metrics, and one that asks
 // whether credentials still hold. Each session has one goroutine
-// that reads, and while there is something to write one more that writes; the
-// HTTP handler has returned by then, but for a stream over HTTP/2. Drain ends them all and waits for them.
+// that reads; the HTTP handler has returned by then, but for a stream over HTTP/2. While
+// there is something to write, as many goroutines as there are cores write it, and one
+// more for each client that does not take it at once (flush.go). Drain ends them all and
+// waits for them.
 //
-// A session's bytes leave through its writing goroutine alone. What the
-// WebSocket library wants to write (a pong to a ping frame) passes through the
-// same queue, so frames never mix.
+// One goroutine at a time writes to a session. What the WebSocket library wants to write
+// (a pong to a ping frame) passes through the same queue, so frames never mix.
 package wsserver

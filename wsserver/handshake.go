@@ -129,6 +129,7 @@ func (c *session) begin(read func()) {
 	if tcp, ok := bottom.(interface{ SetWriteBuffer(int) error }); ok {
 		_ = tcp.SetWriteBuffer(socketBuffer)
 	}
+	c.raw = rawOf(c.conn)
 	c.observer().Opened(c.role, c.transport(), c.way)
 	if !s.add(c) {
 		c.turnAway()
@@ -139,7 +140,7 @@ func (c *session) begin(read func()) {
 	c.mu.Unlock()
 	c.observer().SignedIn(c.way)
 	s.deps.Log.Debug("session opened", "user", c.person, "way", c.way, "remote", c.address)
-	s.running.Go(c.write)
+	s.schedule(c, c.asked) // what was missed is read, which takes its time
 	go read()              // add has counted it
 }
 

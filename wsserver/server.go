@@ -140,8 +140,9 @@ type Server struct {
 
 	draining atomic.Bool
 	running  sync.WaitGroup // the goroutines of all sessions
-	buffers  sync.Pool      // *[]byte to write from
-	incoming sync.Pool      // *[]byte to read into
+	writers  writers
+	batches  sync.Pool // *batch to write from
+	incoming sync.Pool // *[]byte to read into
 
 	mu       sync.Mutex // guards what follows
 	sessions map[*session]struct{}
@@ -178,7 +179,7 @@ func New(deps Deps, cfg Config) *Server {
 	s.admits.Store(&admits)
 	s.limits = newLimits(s.cfg)
 	s.publisher.Store(newPublisher(s.cfg))
-	s.buffers.New = func() any { b := make([]byte, 0, 16<<10); return &b }
+	s.batches.New = func() any { return newBatch() }
 	s.incoming.New = func() any { b := make([]byte, s.cfg.MaxMessage+1); return &b }
 	return s
 }

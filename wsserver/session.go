@@ -3,6 +3,7 @@ package wsserver
 import (
 	"net/netip"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/schoolbell/schoolbell/cdc"
@@ -15,7 +16,7 @@ import (
 //	open ──end()──▶ ending ──disconnect and close frame written──▶ told ──client gone──▶ finished
 //	                  └──────────── a write failed ─────────────▶ broken ──┘
 //
-// One goroutine reads until the client is gone. Another writes while there is
+// One goroutine reads until the client is gone. Another writes to it while there is
 // something to write; whichever of the two leaves last finishes the session.
 // Thousands of them are idle, so nothing here is allocated before it is needed.
 type session struct {
@@ -29,7 +30,9 @@ type session struct {
 	oneWay  bool       // the client cannot say anything
 	listens bool       // it is the gateway's own, see listen.go
 	conn    line
+	raw     syscall.RawConn // of conn; nil: it cannot be written without waiting
 	wire    wire
+	behind  *session // guarded by server.writers.mu
 
 	seats    [seatsPerSession]seat // guarded by server.mu
 	identity auth.Identity         // guarded by server.mu
@@ -47,8 +50,8 @@ type session struct {
 	control    []byte   // frames of the library that wait to be written
 	unanswered int      // pings written since the last pong
 	ended      *ending
-	writing    bool // the writing goroutine runs
-	pending    bool // something came after it last looked
+	writing    bool // somebody writes to it, or it stands in the queue for that
+	pending    bool // something came after who writes last looked
 	readDone   bool
 	told       bool // the last words are written; nothing follows them
 	broken     bool // a write failed; nothing more can be said
@@ -113,7 +116,7 @@ func (c *session) startWriting() {
 		return
 	}
 	c.writing = true
-	c.server.running.Go(c.write)
+	c.server.schedule(c, false)
 }
 
 // heartbeat asks for a ping, or ends the session when two went unanswered.

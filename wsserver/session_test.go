@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -357,4 +358,47 @@ func TestDrainCutsWhoDoesNotGo(t *testing.T) {
 	require.ErrorIs(t, err, io.ErrClosedPipe)
 	require.ErrorContains(t, err, "1 sessions")
 	require.Zero(t, g.Sessions())
+}
+
+func TestMoreClientsThatDoNotReadThanThereAreCoresHoldUpNobody(t *testing.T) {
+	g := start(t, wsserver.Config{WriteTimeout: time.Hour}, func(d *wsserver.Deps) {
+		d.Router = router.New(&memory{}, router.Config{Queue: 1 << 20, BulkLimit: 100})
+		d.Router.Start(cdc.Position{LSN: 10})
+	})
+	for range runtime.GOMAXPROCS(0) + 1 {
+		g.raw(t, tom, "")
+	}
+	brisk := g.enter(t, tom, "")
+	g.pad = `,"pad":"` + strings.Repeat("x", 10_000) + `"`
+	for range 10 { // far more than the sockets take
+		at := g.commit(100, false, tom)
+		for n := range 100 {
+			require.Equal(t, cdc.Position{LSN: at, Index: uint32(n + 1)}.String(), brisk.until("grade")["id"])
+		}
+	}
+}
+
+func TestMessagesThatComeTogetherOrInPiecesAreAllHeard(t *testing.T) {
+	g := start(t, wsserver.Config{}, nil)
+	r := g.raw(t, tom, "")
+	var frames []byte
+	for range 3 {
+		text := `{"type":"pong"}`
+		frames = append(append(frames, 0x81, 0x80|byte(len(text)), 0, 0, 0, 0), text...)
+	}
+	_, err := r.Write(frames)
+	require.NoError(t, err)
+	g.tally.await("received pong", 3)
+	for i := range frames {
+		_, err = r.Write(frames[i : i+1])
+		require.NoError(t, err)
+	}
+	g.tally.await("received pong", 6)
+	_, err = r.Write(frames) // and again, from where it waits
+	require.NoError(t, err)
+	g.tally.await("received pong", 9)
+	short := []byte{0x81, 0x82, 0, 0, 0, 0, '{', '}'} // two of them fit the library's buffer
+	_, err = r.Write(append(short, short...))
+	require.NoError(t, err)
+	g.tally.await("received other", 2)
 }

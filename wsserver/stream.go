@@ -104,6 +104,7 @@ func (c *session) respond(w http.ResponseWriter, r *http.Request) *refusal {
 	head.WriteString("\r\n" + retryFirst)
 	_ = conn.SetWriteDeadline(time.Now().Add(c.server.cfg.WriteTimeout))
 	_, _ = conn.Write(head.Bytes()) // who is gone is noticed by whoever reads
+	_ = conn.SetWriteDeadline(time.Time{})
 	c.begin(c.listen)
 	return nil
 }

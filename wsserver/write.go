@@ -13,8 +13,6 @@ const (
 	// gather is how many messages leave in one write: the system call costs
 	// more than everything else.
 	gather = 64
-	// keepBuffer is the largest buffer worth keeping for the next write.
-	keepBuffer = 128 << 10
 	// atOnce is how many bytes a client gets the time of one write for: a line that is
 	// slow but moves must be able to take many large messages that it has missed.
 	atOnce = 64 << 10
@@ -24,6 +22,7 @@ const (
 type batch struct {
 	wire     wire
 	out      []byte
+	rest     []byte // of out, not written yet
 	messages [gather]*router.Message
 	taken    router.Taken
 	own      [6]note // the session's own messages in it
@@ -31,6 +30,9 @@ type batch struct {
 	ping     bool // a ping is in it
 	last     bool // the last words are in it
 	again    bool // there is more, look again
+
+	attempt func(fd uintptr) bool // writeNow's, made once
+	failure error                 // of the attempt
 }
 
 // A note is one message of the session's own, for whoever counts.
@@ -40,7 +42,7 @@ type note struct {
 }
 
 func (b *batch) reset() {
-	b.out, b.taken = b.out[:0], router.Taken{}
+	b.out, b.rest, b.taken = b.out[:0], nil, router.Taken{}
 	b.owns, b.ping, b.last, b.again = 0, false, false, false
 }
 
@@ -51,21 +53,22 @@ func (b *batch) add(kind string, body []byte, mark cdc.Position) {
 	b.owns++
 }
 
-// write is the session's writing goroutine: it lives while there is something to
-// write.
-func (c *session) write() {
-	s := c.server
-	buf := s.buffers.Get().(*[]byte)
-	b := batch{wire: c.wire, out: *buf}
-	for c.fill(&b) {
-		if len(b.out) > 0 {
-			c.send(&b)
-		}
+// write is what writes to one session alone, as long as there is something to write
+// (see flush.go for when). What is left of the batch comes first.
+func (c *session) write(b *batch) {
+	if len(b.rest) > 0 {
+		c.send(b)
 	}
-	if cap(b.out) <= keepBuffer {
-		*buf = b.out[:0]
-		s.buffers.Put(buf)
+	for c.fill(b) {
+		c.announce(b)
+		c.send(b)
 	}
+	c.server.putBatch(b)
+	c.rest()
+}
+
+// rest is the end of writing, until there is more.
+func (c *session) rest() {
 	c.mu.Lock()
 	last := c.last()
 	c.mu.Unlock()
@@ -74,8 +77,7 @@ func (c *session) write() {
 	}
 }
 
-// fill prepares the next write; false: there is nothing, and the writing
-// goroutine is over.
+// fill prepares the next write; false: there is nothing, and writing is over.
 func (c *session) fill(b *batch) bool {
 	c.mu.Lock()
 	if c.told || c.broken || !c.pending && !b.again {
@@ -168,26 +170,51 @@ func (b *batch) appendEnding(e ending) {
 	b.out = b.wire.farewell(b.out, e)
 }
 
-// send writes a batch and counts it.
-func (c *session) send(b *batch) {
+// announce is called before a batch is written: its pong may come at once.
+func (c *session) announce(b *batch) {
+	b.rest = b.out
 	if b.ping && !c.oneWay {
 		c.mu.Lock()
 		c.unanswered++
 		c.mu.Unlock()
 	}
-	for rest := b.out; len(rest) > 0; {
-		c.mu.Lock()
-		if c.ended == nil {
-			_ = c.conn.SetWriteDeadline(time.Now().Add(c.server.cfg.WriteTimeout))
-		}
-		c.mu.Unlock()
-		n, err := c.conn.Write(rest[:min(len(rest), atOnce)])
+}
+
+// send writes the rest of a batch, however long the client takes within its time, and
+// counts it.
+func (c *session) send(b *batch) {
+	for len(b.rest) > 0 {
+		c.allow(c.server.cfg.WriteTimeout)
+		n, err := c.conn.Write(b.rest[:min(len(b.rest), atOnce)])
 		if err != nil {
 			c.writeFailed(err)
 			return
 		}
-		rest = rest[n:]
+		b.rest = b.rest[n:]
 	}
+	if c.raw != nil {
+		c.allow(0) // it would end a later write that has none
+	}
+	c.sent(b)
+}
+
+// allow gives the next write its time; 0: as much as it wants. The last words have
+// theirs already.
+func (c *session) allow(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended != nil {
+		return
+	}
+	until := time.Time{}
+	if d > 0 {
+		until = time.Now().Add(d)
+	}
+	_ = c.conn.SetWriteDeadline(until)
+}
+
+// sent is called when a batch is written.
+func (c *session) sent(b *batch) {
 	if b.last {
 		c.mu.Lock()
 		c.told = true

@@ -28,7 +28,7 @@ func TestASlowLineHasTimeForWhatItMissed(t *testing.T) {
 			}
 			read <- n
 		}()
-		c.send(&batch{out: make([]byte, size)})
+		c.send(&batch{rest: make([]byte, size)})
 		require.False(t, c.broken)
 		require.EqualValues(t, size, <-read)
 	})
