@@ -19,8 +19,8 @@ func (r *Reader) follow(ctx context.Context, s *stream, sink Sink) error {
 	})
 	s.tx.Changes = func(yield func(*cdc.Change, error) bool) { s.yield(ctx, yield) }
 	err := r.loop(ctx, s, sink)
-	if failed := s.awaitSync(); err == nil {
-		err = failed
+	if failed := s.awaitSync(); failed != nil {
+		err = failed // weighs more than what became of the connection
 	}
 	if !stop() {
 		<-woken

@@ -110,8 +110,8 @@ func options(cfg Config, d *disk, lock *pebble.Lock) *pebble.Options {
 	// What was written last is taken from the cache: of 12 MB, 4 while little is written and
 	// 8 under load, when another 4 wait outside of it to be used again. A larger cache did
 	// not pay, as the system has one of its own: of a transaction of a million rows the peak
-	// was 57 MB with 12 and 61 with 14, and the processor's time the same, as it was with 24
-	// and room for one more memtable (102 MB). Among 10,000,000 threads, asked for at
+	// was 4 MB lower with 12 than with 14, and the processor's time the same, as it was with 24
+	// and room for one more memtable (40 MB more). Among 10,000,000 threads, asked for at
 	// random, a Get took 12 µs with 10 MB as with 24. Smaller memtables do cost: with 2 MB
 	// each a third more of the processor, for more files to be compacted.
 	o := &pebble.Options{
