@@ -14,17 +14,16 @@ type density struct {
 // denseGap is the gap of 4,000 transactions a second.
 const denseGap = 250 * time.Microsecond
 
-// hear takes the moment of the next commit.
+// hear takes the moment of the next commit. Commits are often not in the order of their
+// moments, so a gap may be below zero; the next one makes up for it.
 func (d *density) hear(commit time.Time) {
-	gap := time.Second // before the first one, and more than that says no more
-	if !d.last.IsZero() {
-		gap = min(max(commit.Sub(d.last), 0), time.Second) // commits are not always in the order of their moments
+	if d.last.IsZero() {
+		d.gap = time.Second
+	} else {
+		gap := min(max(commit.Sub(d.last), -time.Second), time.Second) // more than that says no more
+		d.gap += (gap - d.gap) / 16
 	}
 	d.last = commit
-	if d.gap == 0 {
-		d.gap = gap
-	}
-	d.gap += (gap - d.gap) / 16
 }
 
-func (d *density) dense() bool { return d.gap > 0 && d.gap < denseGap }
+func (d *density) dense() bool { return !d.last.IsZero() && d.gap < denseGap }
