@@ -33,7 +33,6 @@ type stream struct {
 	again     *again    // what is sent a second time; nil: no more
 	clock     clock
 
-	commits density
 	syncing
 	transaction
 }
@@ -163,7 +162,7 @@ func (s *stream) read(msg []byte) (arrival, error) {
 		}
 		s.clock.hear(s.data.ServerTime, s.now)
 		raise(&s.board.serverEnd, s.at.ours(serverLSN(s.data.ServerWALEnd)))
-		s.conn.socket.behind = s.open && (s.commits.dense() || s.data.ServerTime.Sub(s.tx.CommitTime) > sentLate)
+		s.conn.socket.behind = s.open && s.data.ServerTime.Sub(s.tx.CommitTime) > sentLate
 		return logData, nil
 	case pglogrepl.PrimaryKeepaliveMessageByteID:
 		if s.alive, err = pglogrepl.ParsePrimaryKeepaliveMessage(msg[1:]); err != nil {

@@ -43,7 +43,6 @@ func (s *stream) begin() (bool, error) {
 	switch m := m.(type) {
 	case *pgoutput.Begin:
 		s.open = true
-		s.commits.hear(m.CommitTime)
 		s.first, s.failed, s.truncated = nil, nil, nil
 		s.tx.XID, s.tx.Commit, s.tx.CommitTime = m.XID, s.at.ours(serverLSN(m.FinalLSN)), m.CommitTime
 		s.tx.End, s.tx.More = 0, false
