@@ -28,12 +28,13 @@ var isPlain = func() (plain [256]bool) {
 func AppendJSONString[S ~string | ~[]byte](dst []byte, s S) []byte {
 	const hex = "0123456789abcdef"
 	dst = append(dst, '"')
-	start, i := 0, 0
-	for i < len(s) && isPlain[s[i]] {
-		i++
-	}
-	for i < len(s) {
+	start := 0
+	for i := 0; i < len(s); {
 		c := s[i]
+		if isPlain[c] {
+			i++
+			continue
+		}
 		if c >= utf8.RuneSelf {
 			r, size := utf8.DecodeRuneInString(string(s[i:min(i+utf8.UTFMax, len(s))]))
 			// U+2028 and U+2029 end a line in JavaScript source; escaping them costs nothing.
@@ -43,10 +44,6 @@ func AppendJSONString[S ~string | ~[]byte](dst []byte, s S) []byte {
 				start = i + size
 			}
 			i += size
-			continue
-		}
-		if isPlain[c] {
-			i++
 			continue
 		}
 		dst = append(dst, s[start:i]...)

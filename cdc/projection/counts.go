@@ -288,11 +288,7 @@ func (f *fold) loadReach(id cdc.ID) error {
 func (f *fold) delta(s scope) *cdc.Counts {
 	d, ok := f.deltas[s]
 	if !ok {
-		if n := len(f.spareCounts); n > 0 {
-			d, f.spareCounts = f.spareCounts[n-1], f.spareCounts[:n-1]
-		} else {
-			d = &cdc.Counts{}
-		}
+		d = f.spareCounts.take()
 		f.deltas[s] = d
 	}
 	return d

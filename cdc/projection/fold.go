@@ -48,7 +48,7 @@ type fold struct {
 	reaches                 map[cdc.ID]map[scope]*tally   // of an assignment: by how many students to whom it is given the scope sees it
 	last                    map[cdc.ID]map[scope]struct{} // of a deleted assignment: who saw it by the students to whom it was given
 	deltas                  map[scope]*cdc.Counts
-	spareCounts             []*cdc.Counts // that deltas had
+	spareCounts             spares[cdc.Counts] // that deltas had
 	turns                   map[cdc.ID]turns
 	standings               map[cdc.ID]*change[standing]
 	scopesBefore, scopesNow []scope // of the thread at hand
@@ -160,8 +160,7 @@ func (f *fold) reset() {
 	clear(f.reaches)
 	clear(f.last)
 	for _, d := range f.deltas {
-		*d = cdc.Counts{}
-		f.spareCounts = append(f.spareCounts, d)
+		f.spareCounts.keep(d)
 	}
 	clear(f.deltas)
 	clear(f.turns)

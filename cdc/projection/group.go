@@ -1,5 +1,7 @@
 package projection
 
+import "slices"
+
 // A group holds the transactions that wait to be stored in one batch. Under load
 // most of what a transaction writes is written again by the next one (the counts,
 // the position), and a batch costs more than what is in it.
@@ -70,10 +72,7 @@ func (g *group) at(key []byte) *pending {
 	i, known := g.index[string(key)]
 	if !known {
 		i = len(g.values)
-		if i == cap(g.values) {
-			g.values = append(g.values, pending{})
-		}
-		g.values = g.values[:i+1]
+		g.values = slices.Grow(g.values, 1)[:i+1]
 		g.values[i].key = append(g.values[i].key[:0], key...)
 		g.index[string(key)] = i
 		g.bytes += len(key)

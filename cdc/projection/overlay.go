@@ -38,7 +38,7 @@ func (r *touched[T]) end() {
 // first touch.
 type overlay[T comparable] struct {
 	rows  []*touched[T]
-	spare []*touched[T] // of earlier transactions, to be used again
+	spare spares[touched[T]]
 	index map[cdc.ID]*touched[T]
 	load  func(cdc.ID) (T, bool, error) // the row before the transaction
 	aside *aside[T]                     // where rows go when they are many; nil: they never are
@@ -46,16 +46,12 @@ type overlay[T comparable] struct {
 }
 
 func (o *overlay[T]) reset() {
-	for _, r := range o.rows[:min(len(o.rows), spareRows-len(o.spare))] {
-		*r = touched[T]{}
-		o.spare = append(o.spare, r)
+	for _, r := range o.rows {
+		o.spare.keep(r)
 	}
 	o.forget()
 	o.next = 0
 }
-
-// spareRows is how many rows' memory is kept for the next transactions: most are small.
-const spareRows = 64
 
 // forget empties the memory, not what is aside.
 func (o *overlay[T]) forget() {
@@ -82,18 +78,9 @@ func (o *overlay[T]) touch(key cdc.ID) (*touched[T], error) {
 		return nil, err
 	}
 	o.next++
-	r := o.blank()
+	r := o.spare.take()
 	*r = touched[T]{key: key, order: o.next, was: was, now: was, existed: ok, exists: ok}
 	return o.add(r), nil
-}
-
-func (o *overlay[T]) blank() (r *touched[T]) {
-	n := len(o.spare)
-	if n == 0 {
-		return &touched[T]{}
-	}
-	r, o.spare = o.spare[n-1], o.spare[:n-1]
-	return r
 }
 
 // find answers the row if the transaction has touched it, nil otherwise.

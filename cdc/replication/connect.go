@@ -116,6 +116,11 @@ func (c *conn) settle(ctx context.Context) error {
 	return err
 }
 
+// wake ends the read that waits, or else the next one.
+func (c *conn) wake() {
+	_ = c.Conn().SetReadDeadline(time.Unix(1, 0)) // fails only once it is closed, and then nobody waits
+}
+
 // close says goodbye, also when ctx has ended.
 func (c *conn) close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)

@@ -14,7 +14,7 @@ import (
 func (r *Reader) follow(ctx context.Context, s *stream, sink Sink) error {
 	woken := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
-		_ = s.conn.Conn().SetReadDeadline(time.Unix(1, 0)) // ends the read that waits
+		s.conn.wake()
 		close(woken)
 	})
 	s.tx.Changes = func(yield func(*cdc.Change, error) bool) { s.yield(ctx, yield) }

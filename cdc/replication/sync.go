@@ -48,7 +48,7 @@ func (s *stream) beginSync(ctx context.Context, sink Sink) {
 	go func() {
 		upTo, err := sink.Sync(ctx)
 		done <- synced{upTo, err}
-		_ = s.conn.Conn().SetReadDeadline(time.Unix(1, 0))
+		s.conn.wake()
 		close(done)
 	}()
 }

@@ -38,7 +38,7 @@ type Batch struct {
 // NewBatch returns an empty batch. Its memory is used again after Reset.
 func (s *Store) NewBatch() *Batch {
 	b := s.db.NewBatch()
-	return &Batch{s: s, b: b, blocks: blockWriter{put: func(key, value []byte) error { return b.Set(key, value, nil) }}}
+	return &Batch{s: s, b: b, blocks: blockWriter{to: b}}
 }
 
 // Reset empties the batch.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/klauspost/compress/s2"
 
 	"github.com/schoolbell/schoolbell/cdc"
@@ -109,7 +110,7 @@ func (e stored) append(dst []byte) []byte {
 
 // blockWriter makes blocks of events that come in order.
 type blockWriter struct {
-	put    func(key, value []byte) error
+	to     *pebble.Batch
 	first  cdc.Position
 	last   cdc.Position
 	count  int
@@ -146,7 +147,7 @@ func (w *blockWriter) end(last cdc.Position) error {
 	w.key = appendHistoryKey(w.key[:0], last)
 	w.value = w.append(w.value[:0])
 	w.reset()
-	return w.put(w.key, w.value)
+	return w.to.Set(w.key, w.value, nil)
 }
 
 func (w *blockWriter) reset() { w.count, w.events = 0, w.events[:0] }

@@ -262,7 +262,7 @@ func (s *Store) trimPoint(from cdc.Position, olderThan time.Time, maxBytes int64
 	if err := measure(from); err != nil {
 		return cut, 0, s.readError(err)
 	}
-	// So what the excess amounts to is removed, and the rest measured again, until it fits.
+	// Blocks take less on the disk than here. So what the excess amounts to is removed, and the rest measured again, until it fits.
 	const step = 64 << 10
 	passed := int64(0)
 	buf := unpackBuffers.Get().(*[]byte)
@@ -300,7 +300,7 @@ func (s *Store) cutBlocks(b *pebble.Batch, cut cdc.Position) error {
 	if err := b.DeleteRange([]byte{historyPrefix}, pastHistoryKey(cut), nil); err != nil {
 		return err
 	}
-	rest := blockWriter{put: func(key, value []byte) error { return b.Set(key, value, nil) }}
+	rest := blockWriter{to: b}
 	var buf []byte
 	return s.walkBlocks(pastHistoryKey(cut), func(last cdc.Position, old block) (bool, error) {
 		if old.first.After(cut) {

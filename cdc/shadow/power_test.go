@@ -41,18 +41,23 @@ func TestWhatSyncPromisedSurvivesAPowerCutAndEveryBatchIsWhole(t *testing.T) {
 	}
 }
 
+// numbers commits the number that it is given.
+func numbers(t *testing.T, s *Store) func(n int) {
+	b := s.NewBatch()
+	return func(n int) {
+		b.Reset()
+		b.Set([]byte("n"), fmt.Append(nil, n))
+		require.NoError(t, b.Commit())
+	}
+}
+
 // The disk itself is asked by Sync alone: a commit costs no more than leaving our memory.
 func TestOnlySyncWaitsForTheDisk(t *testing.T) {
 	fs := vfs.NewCrashableMem()
 	require.NoError(t, fs.MkdirAll("/data", 0o700))
 	s, err := open("/data", Config{}, fs)
 	require.NoError(t, err)
-	b := s.NewBatch()
-	commit := func(n int) {
-		b.Reset()
-		b.Set([]byte("n"), fmt.Append(nil, n))
-		require.NoError(t, b.Commit())
-	}
+	commit := numbers(t, s)
 	is := func(fs vfs.FS) string {
 		s, err := open("/data", Config{}, fs)
 		require.NoError(t, err)
@@ -92,12 +97,7 @@ func TestCommitsGoOnWhileTheDiskIsAsked(t *testing.T) {
 	disk := &stalling{reached: make(chan struct{}), release: make(chan struct{})}
 	s, err := open(t.TempDir(), Config{}, errorfs.Wrap(vfs.Default, disk))
 	require.NoError(t, err)
-	b := s.NewBatch()
-	commit := func(n int) {
-		b.Reset()
-		b.Set([]byte("n"), fmt.Append(nil, n))
-		require.NoError(t, b.Commit())
-	}
+	commit := numbers(t, s)
 	commit(1)
 	disk.on.Store(true)
 	synced := make(chan error, 2)
